@@ -1,0 +1,5 @@
+"""``python -m gnnseg``."""
+
+from gnnseg.cli import main
+
+main()

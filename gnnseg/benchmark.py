@@ -1,0 +1,220 @@
+"""Models side by side under one protocol: same split, same users, paired tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnnseg import environment
+from gnnseg.config import (
+    Config,
+    DatasetConfig,
+    find_config,
+    load_config,
+    load_dataset_config,
+    shipped_configs,
+)
+from gnnseg.errors import ConfigError, unknown
+from gnnseg.files import configs_folder
+from gnnseg.pipeline import Prepared, Run, prepare, run
+from gnnseg.seeding import numpy_rng
+from gnnseg.statistics import compare, holm, mean_interval
+from gnnseg.tracking import Tracker
+
+DEFAULT_FOLDER = "movielens"
+"""Models of this folder are used for datasets that have no configs of their own."""
+
+ORDER = ("popularity", "item-knn", "ease", "mf", "lightgcn", "lightgcn-text", "graphsage-text", "full")
+"""Rows of the table; models not named here come before ``full``, by name."""
+
+QUICK_EPOCHS = 10
+
+
+@dataclass
+class Entry:
+    """One model of a benchmark with a run for each seed.
+
+    Attributes:
+        config: Of the first seed.
+        runs: Content of ``runs`` in ``results.json``.
+        per_user: For each metric, each user's mean over seeds, ``[n]``.
+        parameters: ``total`` and ``trainable``.
+    """
+
+    config: Config
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    per_user: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+
+    def add(self, result: Run) -> None:
+        """Keep what tables need of one run."""
+        self.parameters = result.parameters
+        for metric, values in result.test.per_user.items():
+            self.per_user.setdefault(metric, []).append(values)
+        self.runs.append(
+            {
+                "seed": result.config.seed,
+                "metrics": result.test.means,
+                "valid_metrics": result.valid.means,
+                "segments": result.segment_metrics(),
+                "decision": result.decision,
+                "seconds": result.seconds,
+                "peak_memory_mb": result.peak_memory_mb,
+                "text": result.text,
+            }
+        )
+
+    def mean_over_seeds(self, metric: str) -> np.ndarray:
+        """Each user's mean over seeds, ``[n]``."""
+        return np.mean(self.per_user[metric], axis=0)  # type: ignore[no-any-return]
+
+    def as_json(self) -> dict[str, Any]:
+        """Content of ``models`` in ``results.json``."""
+        return {
+            "name": self.config.name,
+            "config": self.config.resolved(),
+            "parameters": self.parameters,
+            "runs": self.runs,
+            "metrics": {m: _interval(self.mean_over_seeds(m)) for m in self.per_user},
+        }
+
+
+def benchmark(
+    dataset: str = "movielens",
+    models: Sequence[str] | None = None,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    device: str = "auto",
+    tracker: Tracker | None = None,
+) -> dict[str, Any]:
+    """Train and compare models on one dataset.
+
+    Args:
+        dataset: Shipped name, or path of a dataset's YAML file.
+        models: Names in the dataset's folder of shipped configs, or paths of YAML files; None for all.
+        seeds: Seeds 0, 1, ... of training; the split stays.
+        quick: One seed and few epochs, to see that everything works.
+        device: Where to train.
+        tracker: Shown the progress.
+
+    Returns:
+        Content of ``results.json``. The last model is compared with each of the others, user by user, on the
+        mean over seeds.
+    """
+    started = time.perf_counter()
+    tracker = tracker or Tracker()
+    if seeds < 1:
+        raise ConfigError(f"'seeds' must be positive (got {seeds})")
+    data_config = load_dataset_config(dataset)
+    configs = [
+        load_config(path, ["seed=0"], dataset=data_config.model_dump(), device=device)
+        for path in choose_models(data_config.name, models)
+    ]
+    names = [config.name for config in configs]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"models must have different names (got {', '.join(names)})")
+    data = prepare(data_config, environment.find_device(device))
+    seeds = 1 if quick else seeds
+    entries = [Entry(config) for config in configs]
+    with tracker.task("benchmark", len(entries) * seeds) as task:
+        for entry in entries:
+            for seed in range(seeds):
+                config = _with_seed(entry.config, seed, quick)
+                entry.add(run(config, prepared=data, tracker=tracker))
+                task.advance()
+    return _results(data_config, data, entries, time.perf_counter() - started)
+
+
+def choose_models(dataset: str, models: Sequence[str] | None) -> list[Path]:
+    """Config files of the models, in the order given, or of a whole folder in the order of the table.
+
+    Raises:
+        ConfigError: For an unknown model, with the nearest name.
+    """
+    folder = dataset if (configs_folder() / dataset).is_dir() else DEFAULT_FOLDER
+    shipped = [name.split("/")[1] for name in shipped_configs() if name.startswith(f"{folder}/")]
+    if models is None:
+        middle = ORDER.index("full") - 0.5
+        rank = {name: float(place) for place, name in enumerate(ORDER)}
+        chosen = sorted(shipped, key=lambda name: (rank.get(name, middle), name))
+        return [find_config(f"{folder}/{name}") for name in chosen]
+    paths = []
+    for name in models:
+        if name in shipped:
+            paths.append(find_config(f"{folder}/{name}"))
+        elif name.endswith((".yaml", ".yml")) or "/" in name:
+            paths.append(find_config(name))
+        else:
+            raise ConfigError(unknown("model", name, shipped) + " (or the path of a YAML file)")
+    if not paths:
+        raise ConfigError("'models' must name at least one")
+    return paths
+
+
+def _with_seed(config: Config, seed: int, quick: bool) -> Config:
+    changes: dict[str, Any] = {"seed": seed}
+    if quick:
+        for stage in ("train", "fine_tune"):
+            schedule = getattr(config, stage)
+            changes[stage] = schedule.model_copy(update={"epochs": min(schedule.epochs, QUICK_EPOCHS)})
+    return config.model_copy(update=changes)
+
+
+def _results(
+    config: DatasetConfig, data: Prepared, entries: Sequence[Entry], seconds: float
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "command": "benchmark",
+        "dataset": data.describe(),
+        "protocol": {
+            "filters": config.filters.model_dump(),
+            "split": config.split,
+            "metrics": list(config.metrics),
+            "chosen_on": "valid",
+            "seen_masked": ["train", "valid"],
+            "skipped_users": data.dataset.num_users - len(np.unique(data.parts.test.users)),
+            "dropped_interactions": data.parts.dropped,
+        },
+        "models": [entry.as_json() for entry in entries],
+        "comparisons": comparisons(entries, config.metrics),
+        "environment": {**environment.describe(data.graph.device), "seconds": seconds},
+    }
+
+
+def comparisons(entries: Sequence[Entry], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """The last model against each of the others on each metric; p-values adjusted within a metric (Holm)."""
+    *others, last = entries
+    rows: list[dict[str, Any]] = []
+    for metric in metrics:
+        found = [
+            compare(last.mean_over_seeds(metric), other.mean_over_seeds(metric), numpy_rng(0, "bootstrap"))
+            for other in others
+        ]
+        for other, result, adjusted in zip(others, found, holm([r.p for r in found]), strict=True):
+            rows.append(
+                {
+                    "model": last.config.name,
+                    "baseline": other.config.name,
+                    "metric": metric,
+                    "difference": result.difference,
+                    "relative": result.relative,
+                    "low": result.low,
+                    "high": result.high,
+                    "p": result.p,
+                    "p_adjusted": adjusted,
+                    "users": result.users,
+                }
+            )
+    return rows
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    found = mean_interval(values, numpy_rng(0, "bootstrap"))
+    return {"mean": found.mean, "low": found.low, "high": found.high}

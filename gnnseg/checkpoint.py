@@ -1,0 +1,271 @@
+"""Runs on disk: tensors in safetensors, the rest in JSON, no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from gnnseg.config import Config, load_config
+from gnnseg.data import Dataset, IdMap
+from gnnseg.encoders import ENCODERS
+from gnnseg.environment import version
+from gnnseg.errors import CheckpointError, GnnsegError
+from gnnseg.files import write_json, write_text, writing
+from gnnseg.graph import BipartiteGraph
+from gnnseg.heads import HEADS
+from gnnseg.model import SegmentRecommender
+from gnnseg.scoring import SCORERS, Scorer
+from gnnseg.segments import SEGMENTERS
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run read back.
+
+    Attributes:
+        folder: Where it lies.
+        config: Resolved, as it was trained.
+        scorer: Scores of the users it was trained on.
+        users: Outside ids of users.
+        items: Outside ids of items.
+        train: Training interactions, ``[U, I]``.
+        seen: Training and validation interactions, ``[U, I]``, never recommended.
+        memberships: ``[U, S]``, or None without segments.
+        texts: Texts of the items, or None.
+    """
+
+    folder: Path
+    config: Config
+    scorer: Scorer
+    users: IdMap
+    items: IdMap
+    train: sp.csr_matrix
+    seen: sp.csr_matrix
+    memberships: Tensor | None
+    texts: list[str] | None
+
+    def model(self) -> SegmentRecommender | None:
+        """The model itself, for users who were not there; None for a baseline."""
+        return None if self.config.encoder is None else load_model(self.folder, self.config)
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a run lies until it is finished."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill beside ``folder``; it takes that name when the block succeeds.
+
+    After a failure it stays only if training can be resumed from it.
+
+    Raises:
+        CheckpointError: If ``folder`` exists or its parent cannot be written.
+    """
+    refuse_existing(folder)
+    partial = partial_folder(folder)
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot write '{partial}': {error.strerror}; choose another --out") from None
+    try:
+        yield partial
+        for name in RESUME_FILES:
+            (partial / name).unlink(missing_ok=True)
+        partial.rename(folder)
+    finally:
+        if partial.is_dir() and not all((partial / name).is_file() for name in RESUME_FILES):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise a CheckpointError if ``folder`` exists and is not empty."""
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise CheckpointError(f"cannot use '{folder}': {error.strerror}") from None
+    if taken:
+        raise CheckpointError(f"'{folder}' exists already; choose another --out or remove it")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors atomically."""
+    data = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read '{path}': {error}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"cannot read '{path}': {reason}; is this the folder of a finished run?"
+        ) from None
+
+
+def save_run(
+    folder: Path,
+    config: Config,
+    dataset: Dataset,
+    scorer: Scorer,
+    model: SegmentRecommender | None,
+    train: sp.csr_matrix,
+    seen: sp.csr_matrix,
+) -> None:
+    """Write everything that :func:`load_run` reads back."""
+    memberships = None if model is None or model.segmenter is None else model.segmenter.memberships
+    features = None if model is None else model.encoder.item_features
+    sizes = {
+        "users": dataset.num_users,
+        "items": dataset.num_items,
+        "features": None if features is None else features.shape[1],
+        "segments": None if memberships is None else memberships.shape[1],
+    }
+    write_text(folder / "config.yaml", config.to_yaml())
+    header = {"format": FORMAT, "gnnseg": version(), "scorer": type(scorer).__name__, **sizes}
+    write_json(folder / "model.json", header)
+    write_json(folder / "users.json", list(dataset.users))
+    write_json(folder / "items.json", list(dataset.items))
+    if dataset.texts is not None:
+        write_json(folder / "texts.json", list(dataset.texts))
+    if model is not None:
+        save_tensors(folder / "model.safetensors", model.state_dict())
+    tables = {f"scorer.{name}": tensor for name, tensor in scorer.state_dict().items()}
+    if memberships is not None:
+        tables["memberships"] = memberships
+    save_tensors(
+        folder / "embeddings.safetensors", {**tables, **_packed("train", train), **_packed("seen", seen)}
+    )
+
+
+def load_run(folder: str | Path) -> SavedRun:
+    """Read a finished run.
+
+    Raises:
+        CheckpointError: If it is missing, damaged or of another format.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no run '{folder}'; `gnnseg train --out {folder}` would make one")
+    header = _header(folder)
+    tables = load_tensors(folder / "embeddings.safetensors")
+    shape = (header["users"], header["items"])
+    state = {name.removeprefix("scorer."): t for name, t in tables.items() if name.startswith("scorer.")}
+    texts = folder / "texts.json"
+    return SavedRun(
+        folder=folder,
+        config=load_config(folder / "config.yaml"),
+        scorer=SCORERS[header["scorer"]](**state),
+        users=IdMap(read_json(folder / "users.json"), "user"),
+        items=IdMap(read_json(folder / "items.json"), "item"),
+        train=_unpacked("train", tables, shape),
+        seen=_unpacked("seen", tables, shape),
+        memberships=tables.get("memberships"),
+        texts=read_json(texts) if texts.is_file() else None,
+    )
+
+
+def load_model(folder: Path, config: Config) -> SegmentRecommender:
+    """Rebuild the model of a run from its config, sizes and weights."""
+    header = _header(folder)
+    features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
+    encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)
+    model = SegmentRecommender(encoder)
+    if header["segments"] is not None and config.segmenter and config.head:
+        dim = encoder.dim
+        model.add_segments(
+            SEGMENTERS.create(config.segmenter), HEADS.create(config.head, dim, header["segments"])
+        )
+    try:
+        model.load_state_dict(load_tensors(folder / "model.safetensors"))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"'{folder / 'model.safetensors'}' does not fit its config: {reason}") from None
+    return model.eval()
+
+
+def graph_of(run: SavedRun) -> BipartiteGraph:
+    """The training graph of a saved run."""
+    return BipartiteGraph(run.train)
+
+
+RESUME_FILES = ("resume.safetensors", "resume.json")
+
+
+def save_resume(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Write what training needs to go on; the JSON, written last, names the tensors it belongs to."""
+    save_tensors(folder / RESUME_FILES[0], tensors)
+    write_json(folder / RESUME_FILES[1], {"format": FORMAT, "gnnseg": version(), **state})
+
+
+def load_resume(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_resume` wrote.
+
+    Raises:
+        CheckpointError: If there is nothing to resume, or the two files do not belong together.
+    """
+    if not (folder / RESUME_FILES[1]).is_file():
+        raise CheckpointError(f"'{folder}' holds no training to resume; an interrupted run says where it is")
+    state = read_json(folder / RESUME_FILES[1])
+    if state.get("format") != FORMAT:
+        raise CheckpointError(f"'{folder}' has format {state.get('format')}; this version reads {FORMAT}")
+    return load_tensors(folder / RESUME_FILES[0]), state
+
+
+def _header(folder: Path) -> dict[str, Any]:
+    header = read_json(folder / "model.json")
+    if header.get("format") != FORMAT or header.get("scorer") not in SCORERS:
+        found = f"format {header.get('format')}, scorer {header.get('scorer')}"
+        raise CheckpointError(
+            f"'{folder}' was written by another version of gnnseg ({found}); train it again"
+        )
+    return dict(header)
+
+
+def _packed(name: str, matrix: sp.csr_matrix) -> dict[str, Tensor]:
+    return {
+        f"{name}.indptr": torch.from_numpy(matrix.indptr.astype(np.int64)),
+        f"{name}.indices": torch.from_numpy(matrix.indices.astype(np.int32)),
+    }
+
+
+def _unpacked(name: str, tables: Mapping[str, Tensor], shape: tuple[int, int]) -> sp.csr_matrix:
+    try:
+        indptr, indices = tables[f"{name}.indptr"].numpy(), tables[f"{name}.indices"].numpy()
+        return sp.csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
+    except (KeyError, ValueError) as error:
+        raise GnnsegError(f"the table '{name}' of the run is damaged: {error}") from None

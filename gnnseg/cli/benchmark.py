@@ -1,0 +1,71 @@
+"""``gnnseg benchmark``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gnnseg.cli import options
+
+
+@click.command()
+@click.option(
+    "--dataset", default="movielens", show_default=True, help="Shipped name or a dataset's YAML file."
+)
+@click.option("--models", help="Comma-separated names or YAML files.  [default: all of the dataset]")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds of training.")
+@click.option("--quick", is_flag=True, help="One seed and few epochs: see that everything works.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: benchmarks-out/<dataset>]")
+@options.device
+@options.as_json
+@options.quiet
+@options.example("gnnseg benchmark --dataset movielens --models ease,lightgcn,full --seeds 5")
+def benchmark(
+    dataset: str,
+    models: str | None,
+    seeds: int,
+    quick: bool,
+    out: Path | None,
+    device: str,
+    json_: bool,
+    quiet: bool,
+) -> None:
+    """Compare models on one dataset: same split, same users, intervals and paired tests."""
+    from gnnseg.benchmark import benchmark as measure
+    from gnnseg.checkpoint import refuse_existing
+    from gnnseg.cli.progress import tracker
+    from gnnseg.files import to_json
+    from gnnseg.report import save_results
+
+    if out is not None:
+        refuse_existing(out)
+    chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    results = measure(dataset, chosen, seeds=seeds, quick=quick, device=device, tracker=tracker(quiet))
+    folder = out or Path("benchmarks-out") / results["dataset"]["name"]
+    save_results(results, folder)
+    if json_:
+        click.echo(to_json(results))
+    elif not quiet:
+        _show(results, folder)
+
+
+def _show(results: Mapping[str, Any], folder: Path) -> None:
+    from gnnseg.cli.progress import out, table
+    from gnnseg.report.tables import best_baseline, comparison_rows, main_metrics, model_rows, verdict
+
+    metric = main_metrics(results, 2)[-1]
+    best = best_baseline(results, metric)
+    names = [model["name"] for model in results["models"]]
+    header, rows = model_rows(results)
+    title = f"{results['dataset']['name']}: test, {len(results['models'][0]['runs'])} seed(s)"
+    out.print(table(title, header, rows, None if best is None else names.index(best["name"])))
+    if results["comparisons"]:
+        out.print(table(f"{names[-1]} against the others", *comparison_rows(results, metric)))
+        out.print(verdict(results, metric), highlight=False)
+    out.print(
+        f"Written to {folder}: results.json, results.md, results.csv, plots", highlight=False, soft_wrap=True
+    )
+    out.print(f"Next: gnnseg train {results['dataset']['name']}", highlight=False)

@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress and no tables.")
+as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+seed = click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of training.")
+overrides = click.option(
+    "-s",
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the config, such as encoder.dim=32.",
+)
+run_folder = click.argument("run", metavar="RUN")
+
+
+def example(text: str) -> Callable[[F], F]:
+    """Add an example to a command's help; goes above ``@click.command`` 's function."""
+
+    def decorate(function: F) -> F:
+        lines = "\n".join(f"      {line}" for line in text.strip().splitlines())
+        function.__doc__ = f"{function.__doc__}\n\n    \b\n    Example:\n{lines}\n"
+        return function
+
+    return decorate

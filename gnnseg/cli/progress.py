@@ -1,0 +1,122 @@
+"""Progress for people: live bars in a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from gnnseg.tracking import Task, Tracker
+
+SECONDS_BETWEEN_LINES = 10.0
+
+out = Console(soft_wrap=False)
+err = Console(stderr=True)
+
+
+def tracker(quiet: bool) -> Tracker:
+    """What suits the terminal."""
+    if quiet:
+        return Tracker()
+    return Live() if err.is_terminal else Plain()
+
+
+def figures(fields: dict[str, float]) -> str:
+    """``loss 0.1234  valid 0.1500  12,345/s``."""
+    parts = [f"{name} {value:.4f}" for name, value in fields.items() if name != "rate"]
+    if "rate" in fields:
+        parts.append(f"{fields['rate']:,.0f}/s")
+    return "  ".join(parts)
+
+
+class Live(Tracker):
+    """Bars with figures, rate and time left; a bar disappears when its step is done."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<16}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+            console=err,
+            transient=True,
+        )
+        self._open = 0
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """A bar."""
+        if self._open == 0:
+            self._progress.start()
+        self._open += 1
+        bar = self._progress.add_task(name, total=total, figures="")
+        try:
+            yield _Bar(self._progress, bar)
+        finally:
+            self._progress.remove_task(bar)
+            self._open -= 1
+            if self._open == 0:
+                self._progress.stop()
+
+
+class _Bar(Task):
+    def __init__(self, progress: Progress, bar: object) -> None:
+        self._progress, self._bar = progress, bar
+
+    def advance(self, count: int = 1, **fields: float) -> None:
+        self._progress.update(self._bar, advance=count, figures=figures(fields))  # type: ignore[arg-type]
+
+    def fits(self, total: int) -> None:
+        self._progress.update(self._bar, total=total)  # type: ignore[arg-type]
+
+
+class Plain(Tracker):
+    """A line every ten seconds or so, for logs."""
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """Lines for a step."""
+        yield _Lines(name, total)
+
+
+class _Lines(Task):
+    def __init__(self, name: str, total: int) -> None:
+        self._name, self._total, self._done = name, total, 0
+        self._started = self._told = time.monotonic()
+
+    def advance(self, count: int = 1, **fields: float) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._told < SECONDS_BETWEEN_LINES or not self._done:
+            return
+        self._told = now
+        left = (now - self._started) / self._done * max(0, self._total - self._done)
+        err.print(
+            f"{self._name}: {self._done}/{self._total}, {left:.0f} s left  {figures(fields)}", highlight=False
+        )
+
+    def fits(self, total: int) -> None:
+        self._total = total
+
+
+def table(title: str, header: list[str], rows: list[list[str]], highlight: int | None = None) -> Table:
+    """A table whose first column is text and whose others are numbers; one row can stand out."""
+    result = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(header):
+        result.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for position, cells in enumerate(rows):
+        result.add_row(*cells, style="bold green" if position == highlight else None)
+    return result

@@ -1,0 +1,88 @@
+"""``gnnseg train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gnnseg.cli import options
+
+if TYPE_CHECKING:
+    from gnnseg.pipeline import Run
+
+DEFAULT_CONFIG = "movielens/full"
+
+
+@click.command()
+@click.argument("config", required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
+@options.overrides
+@options.seed
+@options.device
+@options.as_json
+@options.quiet
+@options.example("gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32")
+def train(
+    config: str | None,
+    out: Path | None,
+    resume: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    device: str,
+    json_: bool,
+    quiet: bool,
+) -> None:
+    """Train one experiment, evaluate it and save the run.
+
+    CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
+    system on the bundled MovieLens.
+    """
+    from gnnseg.checkpoint import partial_folder
+    from gnnseg.cli.progress import err, tracker
+    from gnnseg.config import load_config
+    from gnnseg.files import to_json
+    from gnnseg.pipeline import finished_folder, run
+
+    if resume is not None:
+        if config or out or overrides or seed is not None:
+            raise click.UsageError("--resume goes on with the config of the interrupted run; give it alone")
+        out = finished_folder(resume)
+        loaded = load_config(partial_folder(out) / "config.yaml", device=device)
+    else:
+        changes = {"device": device} | ({} if seed is None else {"seed": seed})
+        loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
+        out = out or Path("runs") / loaded.name
+    try:
+        result = run(loaded, out=out, resume=resume, tracker=tracker(quiet))
+    except KeyboardInterrupt:
+        left = partial_folder(out)
+        hint = f"; go on with: gnnseg train --resume {out}" if left.is_dir() else ""
+        err.print(f"Interrupted: '{out}' was not written{hint}", highlight=False, soft_wrap=True)
+        raise SystemExit(130) from None
+    if json_:
+        click.echo(to_json({"run": str(out), **result.metrics}))
+    elif not quiet:
+        _show(result, out)
+
+
+def _show(result: Run, out: Path) -> None:
+    from gnnseg.cli import progress
+
+    intervals = result.test.intervals()
+    rows = [[m, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for m, i in intervals.items()]
+    progress.out.print(
+        progress.table(f"{result.config.name}: test", ["metric", "mean", "95 % interval"], rows)
+    )
+    if result.decision is not None:
+        d = result.decision
+        progress.out.print(
+            f"Validation {d['metric']}: global {d['global']:.4f}, with segments {d['segmented']:.4f}; "
+            f"served: the {d['served']} model.",
+            highlight=False,
+        )
+    progress.out.print(f"Saved in {out}", highlight=False, soft_wrap=True)
+    user = next(iter(result.data.dataset.users))
+    progress.out.print(f"Next: gnnseg recommend {out} --user {user}", highlight=False, soft_wrap=True)

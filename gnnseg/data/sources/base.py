@@ -1,0 +1,31 @@
+"""Where datasets come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from gnnseg.components import Component
+from gnnseg.data.dataset import Dataset
+
+
+class Source(Component, ABC):
+    """Reads a dataset, unfiltered.
+
+    Args:
+        folder: What relative paths in the hyper-parameters are relative to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @abstractmethod
+    def load(self, name: str) -> Dataset:
+        """Read everything.
+
+        Args:
+            name: What the dataset is to be called.
+
+        Raises:
+            DataError: If a file is missing or malformed.
+        """

@@ -1,0 +1,258 @@
+"""MovieLens in each of its releases, from the package itself or from GroupLens."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from gnnseg import files
+from gnnseg.data import bundled
+from gnnseg.data.archive import read_member
+from gnnseg.data.dataset import Dataset
+from gnnseg.data.download import Progress, fetch
+from gnnseg.data.ids import IdMap
+from gnnseg.data.interactions import Interactions
+from gnnseg.data.sources.base import Source
+from gnnseg.data.sources.reading import align
+from gnnseg.errors import DataError
+
+Release = Literal["bundled", "100k", "1m", "20m", "32m", "latest-small", "latest"]
+
+BASE_URL = "https://files.grouplens.org/datasets/movielens/"
+
+CHECKSUMS: Mapping[str, str | None] = {
+    "100k": "md5:0e33842e24a9c977be4e0107933c0723",
+    "1m": "md5:c4d9eecfca2ab87c1945afe126590906",
+    "20m": "md5:cd245b17a1ae2cc31bb14903e1204af3",
+    "32m": "md5:d472be332d4daa821edc399621853b57",
+    "latest-small": None,
+    "latest": None,
+}
+"""As GroupLens publishes them; the releases with None move, so theirs are read beside them."""
+
+# The names behind the codes, as the README of each release lists them.
+# fmt: off
+_GENRES_100K = [
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
+    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
+    "Thriller", "War", "Western",
+]
+_AGES_1M = {
+    "1": "under 18", "18": "18-24", "25": "25-34", "35": "35-44", "45": "45-49", "50": "50-55", "56": "56+",
+}
+_OCCUPATIONS_1M = [
+    "other", "academic/educator", "artist", "clerical/admin", "college/grad student",
+    "customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker",
+    "K-12 student", "lawyer", "programmer", "retired", "sales/marketing", "scientist",
+    "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer",
+]
+# fmt: on
+_NO_GENRES = frozenset({"(no genres listed)", "unknown"})
+
+_UNIT = "\x1f"  # stands for the separator "::" of the 1M release; no title holds this character
+_Type = type[pl.DataType]
+_CSV_NAMES = {"user": "userId", "item": "movieId", "time": "timestamp"}
+_RATINGS: Mapping[str, _Type] = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
+_MOVIES: Mapping[str, _Type] = {"item": pl.Int64, "title": pl.String, "genres": pl.String}
+_USERS: Mapping[str, _Type] = {
+    "user": pl.Int64,
+    **dict.fromkeys(("gender", "age", "occupation", "zip"), pl.String),
+}
+
+
+class MovieLens(Source):
+    """Ratings of movies by volunteers (Harper and Konstan 2015, doi 10.1145/2827872).
+
+    A movie's text is its title, year and genres, as in ``Toy Story (1995). Animation, Comedy``; its genres
+    are its tags. Only movies that somebody rated are items. Users and movies are numbered in the order of
+    their ids. Releases 100k and 1m tell each user's gender, age, occupation and zip code. All but the
+    bundled release are downloaded once and kept in the ``downloads`` folder of ``gnnseg.files.home()``.
+
+    Args:
+        folder: Not used.
+        release: ``bundled`` is the latest-small release of October 2016, which the package ships. The
+            releases ``latest-small`` and ``latest`` change from year to year.
+        base_url: Where the archives are downloaded from.
+    """
+
+    def __init__(self, folder: Path, *, release: Release = "bundled", base_url: str = BASE_URL) -> None:
+        super().__init__(folder)
+        self.release: Release = release
+        self.base_url = base_url
+        self.progress: Progress | None = None
+        """Told how many bytes of a download there are, if set before ``load``."""
+
+    def load(self, name: str) -> Dataset:
+        """Read the release, downloading it first where that was not done before.
+
+        Args:
+            name: What the dataset is to be called.
+
+        Raises:
+            DataError: If the release cannot be downloaded or read.
+        """
+        if self.release == "bundled":
+            return _dataset(name, _bundled())
+        archive = fetch_release(self.release, self.base_url, self.progress)
+        readers = {"100k": _read_100k, "1m": _read_1m}
+        return _dataset(name, readers.get(self.release, _read_csvs)(archive, f"ml-{self.release}"))
+
+
+def fetch_release(release: Release, base_url: str = BASE_URL, progress: Progress | None = None) -> Path:
+    """The archive of a release, downloaded if need be; for ``bundled`` the file that the package ships.
+
+    Args:
+        release: Which release.
+        base_url: Where the archives are downloaded from.
+        progress: Told how many bytes there are.
+
+    Raises:
+        DataError: If it cannot be downloaded; the message says where to put one fetched by hand.
+    """
+    if release == "bundled":
+        return _bundled_file("ratings")
+    url = f"{base_url.rstrip('/')}/ml-{release}.zip"
+    return fetch(url, CHECKSUMS[release], files.home() / "downloads", progress)
+
+
+class _Tables(NamedTuple):
+    """A release in one form: what users rated, what is known of movies and users."""
+
+    ratings: pl.DataFrame  # user, item, rating, time
+    movies: pl.DataFrame  # item, title, genres with "|" between them
+    users: pl.DataFrame | None = None  # user, gender, age, occupation, zip
+
+
+def _bundled_file(table: str) -> Path:
+    return Path(bundled.__file__).with_name(f"movielens-{table}.parquet")
+
+
+def _bundled() -> _Tables:
+    year = pl.when(pl.col("year").is_null()).then(pl.lit("")).otherwise(pl.format(" ({})", "year"))
+    movies = pl.read_parquet(_bundled_file("items")).select(
+        pl.col("item").cast(pl.Int64), pl.concat_str("title", year).alias("title"), "genres"
+    )
+    return _Tables(pl.read_parquet(_bundled_file("ratings")).cast(_RATINGS), movies)  # type: ignore[arg-type]
+
+
+def _read_100k(archive: Path, folder: str) -> _Tables:
+    ratings = _plain(archive, f"{folder}/u.data", _RATINGS, "\t")
+    layout = dict.fromkeys(("item", "title", "released", "video", "address", *_GENRES_100K), pl.String)
+    movies = _plain(archive, f"{folder}/u.item", {**layout, "item": pl.Int64}, "|").select(
+        "item",
+        pl.when(pl.col("title") != "unknown").then("title").alias("title"),
+        pl.concat_str(
+            [pl.when(pl.col(g) == "1").then(pl.lit(g)) for g in _GENRES_100K],
+            separator="|",
+            ignore_nulls=True,
+        ).alias("genres"),
+    )
+    order = ("user", "age", "gender", "occupation", "zip")
+    users = _plain(archive, f"{folder}/u.user", {column: _USERS[column] for column in order}, "|")
+    return _Tables(ratings, movies, users)
+
+
+def _read_1m(archive: Path, folder: str) -> _Tables:
+    jobs = {str(code): name for code, name in enumerate(_OCCUPATIONS_1M)}
+    users = _plain(archive, f"{folder}/users.dat", _USERS, "::").with_columns(
+        pl.col("age").replace(_AGES_1M), pl.col("occupation").replace(jobs)
+    )
+    return _Tables(
+        _plain(archive, f"{folder}/ratings.dat", _RATINGS, "::"),
+        _plain(archive, f"{folder}/movies.dat", _MOVIES, "::"),
+        users,
+    )
+
+
+def _read_csvs(archive: Path, folder: str) -> _Tables:
+    return _Tables(
+        _csv(archive, f"{folder}/ratings.csv", _RATINGS), _csv(archive, f"{folder}/movies.csv", _MOVIES)
+    )
+
+
+def _plain(archive: Path, member: str, layout: Mapping[str, _Type], separator: str) -> pl.DataFrame:
+    """A member without header and quotes, in Latin-1, as the old releases have it."""
+    content = read_member(archive, member)
+    if separator == "::":
+        separator, content = _UNIT, content.replace(b"::", _UNIT.encode())
+    if not content.isascii():
+        content = content.decode("latin-1").encode()
+    with _reading(archive, member):
+        frame = pl.read_csv(
+            content, has_header=False, schema=dict(layout), separator=separator, quote_char=None
+        )
+    return _without_gaps(frame, archive, member)
+
+
+def _csv(archive: Path, member: str, layout: Mapping[str, _Type]) -> pl.DataFrame:
+    """A member with header and quotes, in UTF-8, as the new releases have it."""
+    there = [_CSV_NAMES.get(column, column) for column in layout]
+    content = read_member(archive, member)
+    with _reading(archive, member):
+        frame = pl.read_csv(
+            content, columns=there, schema_overrides=dict(zip(there, layout.values(), strict=True))
+        )
+    renamed = frame.select(pl.col(_CSV_NAMES.get(column, column)).alias(column) for column in layout)
+    return _without_gaps(renamed, archive, member)
+
+
+@contextlib.contextmanager
+def _reading(archive: Path, member: str) -> Iterator[None]:
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"'{archive}': '{member}' is malformed: {reason}; delete it and fetch it again"
+        ) from None
+
+
+def _without_gaps(frame: pl.DataFrame, archive: Path, member: str) -> pl.DataFrame:
+    """The table without blank lines.
+
+    Raises:
+        DataError: If it is empty, or a number is missing.
+    """
+    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    gaps = frame.select(pl.col(pl.Int64, pl.Float64).is_null().any())
+    if frame.is_empty() or any(gaps.row(0)):
+        raise DataError(f"'{archive}': '{member}' is empty or lacks numbers; delete it and fetch it again")
+    return frame
+
+
+def _dataset(name: str, tables: _Tables) -> Dataset:
+    """Number users and items and put what is known of them in the order of their rows."""
+    ratings = tables.ratings
+    users, user_rows = np.unique(ratings["user"].to_numpy(), return_inverse=True)
+    items, item_rows = np.unique(ratings["item"].to_numpy(), return_inverse=True)
+    movies = align(tables.movies, "item", pl.Series(items))
+    tags = tuple(_genres(joined) for joined in movies["genres"].to_list())
+    titles = movies["title"].fill_null("").to_list()
+    return Dataset(
+        name=name,
+        interactions=Interactions(
+            user_rows.astype(np.int64),
+            item_rows.astype(np.int64),
+            ratings["rating"].to_numpy(),
+            ratings["time"].to_numpy(),
+        ),
+        users=IdMap(users, "user"),
+        items=IdMap(items, "item"),
+        texts=tuple(
+            ". ".join(filter(None, (title.strip(), ", ".join(genres))))
+            for title, genres in zip(titles, tags, strict=True)
+        ),
+        tags=tags,
+        user_table=None
+        if tables.users is None
+        else align(tables.users, "user", pl.Series(users)).drop("user"),
+    )
+
+
+def _genres(joined: str | None) -> tuple[str, ...]:
+    return tuple(genre for genre in (joined or "").split("|") if genre and genre not in _NO_GENRES)

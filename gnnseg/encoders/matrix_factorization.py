@@ -1,0 +1,21 @@
+"""No propagation: the baseline that shows what the graph adds."""
+
+from __future__ import annotations
+
+from gnnseg.encoders.base import GraphEncoder
+from gnnseg.graph import BipartiteGraph, Embeddings
+
+
+class MatrixFactorization(GraphEncoder):
+    """One free vector a user and an item (Koren et al. 2009, doi 10.1109/MC.2009.263).
+
+    Args:
+        num_users: ``U``.
+        num_items: ``I``.
+        item_features: ``[I, f]``, or None.
+        kwargs: Hyper-parameters of :class:`GraphEncoder`.
+    """
+
+    def forward(self, graph: BipartiteGraph) -> Embeddings:
+        """Vectors of all users ``[U, d]`` and all items ``[I, d]``."""
+        return graph.unstack(self.inputs())

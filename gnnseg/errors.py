@@ -1,0 +1,41 @@
+"""Errors that a user can cause and mend; anything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GnnsegError(Exception):
+    """Base of every deliberate error; the command line prints it as one line and exits 1."""
+
+
+class ConfigError(GnnsegError, ValueError):
+    """A configuration, option or argument that cannot be used."""
+
+
+class DataError(GnnsegError, ValueError):
+    """Data that is missing, malformed or too small."""
+
+
+class NotFittedError(GnnsegError, RuntimeError):
+    """Something was used before it had learned what it needs."""
+
+
+class CheckpointError(GnnsegError):
+    """A run on disk that cannot be read, written or continued."""
+
+
+class TrainingError(GnnsegError, RuntimeError):
+    """Training that cannot go on, such as a loss that is not finite."""
+
+
+def unknown(noun: str, name: object, known: Iterable[str]) -> str:
+    """Say that ``name`` is no known ``noun``, with the nearest name first or else all names."""
+    names = sorted(known)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    if not near:
+        lowered = {n.lower(): n for n in names}
+        near = [lowered[m] for m in get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)]
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
+    return f"unknown {noun} '{name}'; {hint}"

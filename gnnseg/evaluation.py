@@ -1,0 +1,124 @@
+"""How good rankings are, for each user, each segment and overall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from gnnseg.data.interactions import Interactions
+from gnnseg.metrics import ACCURACY, Array, beyond_accuracy, parse
+from gnnseg.ranking import top_k
+from gnnseg.scoring import Scorer
+from gnnseg.seeding import numpy_rng
+from gnnseg.statistics import mean_interval
+from gnnseg.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one scorer on one part of the data.
+
+    Attributes:
+        users: Rows of the users with held-out items, ``[n]``; the others are skipped.
+        per_user: For each metric one value a user, ``[n]``.
+        beyond: Coverage, Gini, popularity, novelty and diversity of the lists at the largest cut-off.
+        skipped: Users without held-out items.
+    """
+
+    users: np.ndarray
+    per_user: Mapping[str, Array]
+    beyond: Mapping[str, float] = field(default_factory=dict)
+    skipped: int = 0
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean over users of each metric, then what lies beyond accuracy."""
+        return {name: float(values.mean()) for name, values in self.per_user.items()} | dict(self.beyond)
+
+    def intervals(self) -> dict[str, dict[str, float]]:
+        """``mean``, ``low`` and ``high`` of each accuracy metric (95 % bootstrap over users)."""
+        return {name: _interval(values) for name, values in self.per_user.items()}
+
+    def by_segment(self, labels: np.ndarray, num_segments: int) -> list[dict[str, Any]]:
+        """Metrics of the users in each segment.
+
+        Args:
+            labels: Segment of every user, ``[U]``.
+            num_segments: ``S``.
+        """
+        own = labels[self.users]
+        return [
+            {
+                "segment": s,
+                "users": int((own == s).sum()),
+                "metrics": {m: _interval(values[own == s]) for m, values in self.per_user.items()},
+            }
+            for s in range(num_segments)
+        ]
+
+
+def segment_gap(segments: Sequence[Mapping[str, Any]], metric: str, min_users: int = 10) -> float | None:
+    """Best minus worst segment mean of a metric, among segments with enough users to tell."""
+    means = [s["metrics"][metric]["mean"] for s in segments if s["users"] >= min_users]
+    return max(means) - min(means) if len(means) > 1 else None
+
+
+def evaluate(
+    scorer: Scorer,
+    held_out: Interactions,
+    seen: sp.csr_matrix,
+    metrics: Sequence[str],
+    popularity: np.ndarray | None = None,
+    features: np.ndarray | None = None,
+    tracker: Tracker | None = None,
+) -> Evaluation:
+    """Rank the whole catalogue for every user with held-out items, seen items masked.
+
+    Args:
+        scorer: What is judged.
+        held_out: The interactions to find.
+        seen: Items never ranked, ``[U, I]``.
+        metrics: Names such as ``ndcg@10``.
+        popularity: Training interactions of each item, ``[I]``; with it, ``beyond`` is computed.
+        features: Unit vectors of the items' texts, ``[I, f]``, for diversity.
+        tracker: Shown the progress.
+
+    Raises:
+        ConfigError: For an unknown metric.
+    """
+    parsed = {name: parse(name) for name in metrics}
+    longest = min(max(k for _, k in parsed.values()), scorer.num_items)
+    users, relevant = np.unique(held_out.users, return_counts=True)
+    tracker = tracker or Tracker()
+    with tracker.task("ranking", len(users)) as task:
+        items, scores = top_k(scorer, users, longest, seen, task.advance)
+    hits = _contains(users[:, None] * scorer.num_items + items, held_out, scorer.num_items)
+    hits &= np.isfinite(scores)
+    per_user = {
+        name: ACCURACY[metric](_columns(hits, k), relevant.astype(np.int64))
+        for name, (metric, k) in parsed.items()
+    }
+    beyond = {} if popularity is None else beyond_accuracy(items, popularity, features)
+    return Evaluation(users, per_user, beyond, seen.shape[0] - len(users))
+
+
+def _contains(keys: np.ndarray, pairs: Interactions, num_items: int) -> np.ndarray:
+    """Which of the keys ``user * I + item`` are among the pairs."""
+    known = np.sort(pairs.users * num_items + pairs.items)
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    found: np.ndarray = known[place] == keys
+    return found
+
+
+def _columns(hits: np.ndarray, k: int) -> np.ndarray:
+    """The first ``k`` ranks; ranks past the end of the catalogue are no hits."""
+    return np.pad(hits[:, :k], ((0, 0), (0, max(0, k - hits.shape[1]))))
+
+
+def _interval(values: Array) -> dict[str, float]:
+    found = mean_interval(values, numpy_rng(0, "bootstrap"))
+    return {"mean": found.mean, "low": found.low, "high": found.high}

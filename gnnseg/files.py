@@ -1,0 +1,80 @@
+"""Files that are either whole or absent, and where the project keeps its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from gnnseg.errors import GnnsegError
+
+
+def home() -> Path:
+    """Where downloads and caches live: ``$GNNSEG_HOME``, else the platform's cache folder."""
+    named = os.environ.get("GNNSEG_HOME")
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("gnnseg", appauthor=False))
+
+
+def configs_folder() -> Path:
+    """The shipped YAML files: inside the installed package, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling to write; it becomes ``path`` only if the block succeeds.
+
+    Raises:
+        GnnsegError: If the folder cannot be written or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise GnnsegError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, atomically."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, atomically; numbers that are not finite become null."""
+    write_text(path, to_json(value) + "\n")
+
+
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """JSON text with valid numbers only (NaN and infinities become null)."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,177 @@
+"""The bipartite user-item graph and its one hot operation, propagation.
+
+Users are nodes ``0 .. U-1``, items are nodes ``U .. U+I-1``. The adjacency is symmetric, so its normalised
+form is built once and serves the backward pass too: both passes are sparse x dense products on CSR with
+32-bit indices, never gathers and scatters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from gnnseg.data.interactions import Interactions
+from gnnseg.errors import DataError
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from torch_geometric import EdgeIndex
+
+
+class Embeddings(NamedTuple):
+    """One vector a user, ``[U, d]``, and one an item, ``[I, d]``; scores are dot products."""
+
+    users: Tensor
+    items: Tensor
+
+
+class _SymmetricPolynomial(torch.autograd.Function):
+    """``sum_k w_k A^k x`` by Horner's rule; ``A`` is symmetric, so the gradient is the same polynomial."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, weights: tuple[float, ...]) -> Tensor:
+        ctx.matrix, ctx.weights = matrix, weights
+        return _polynomial(matrix, x, weights)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _polynomial(ctx.matrix, grads[0].contiguous(), ctx.weights), None, None
+
+
+def _polynomial(matrix: Tensor, x: Tensor, weights: Sequence[float]) -> Tensor:
+    result = x if weights[-1] == 1 else x * weights[-1]
+    for weight in reversed(weights[:-1]):
+        result = matrix @ result if weight == 0 else torch.addmm(x, matrix, result, beta=weight)
+    return result
+
+
+class BipartiteGraph:
+    """Users and items joined by interactions; repeated pairs count once, ratings are not used.
+
+    Args:
+        biadjacency: Binary matrix ``[U, I]``.
+        device: Where propagation runs.
+
+    Attributes:
+        num_users: ``U``.
+        num_items: ``I``.
+        adjacency: ``D^-1/2 A D^-1/2`` as a sparse CSR tensor ``[U+I, U+I]``.
+        degrees: Neighbours of each node, ``[U+I]`` float32.
+    """
+
+    def __init__(self, biadjacency: sp.csr_matrix, device: torch.device | str = "cpu") -> None:
+        self.num_users, self.num_items = biadjacency.shape
+        self._biadjacency = biadjacency
+        self.device = torch.device(device)
+        whole = sp.bmat([[None, biadjacency], [biadjacency.T, None]], format="csr", dtype=np.float32)
+        whole.sort_indices()
+        degrees = np.diff(whole.indptr)
+        scale = 1 / np.sqrt(np.maximum(degrees, 1, dtype=np.float64))
+        values = np.repeat(scale, degrees) * scale[whole.indices]
+        index = np.int32 if whole.nnz < np.iinfo(np.int32).max else np.int64
+        self.adjacency = torch.sparse_csr_tensor(
+            torch.from_numpy(whole.indptr.astype(index)),
+            torch.from_numpy(whole.indices.astype(index)),
+            torch.from_numpy(values.astype(np.float32)),
+            size=whole.shape,
+        ).to(self.device)
+        self.degrees = torch.from_numpy(degrees.astype(np.float32)).to(self.device)
+
+    @classmethod
+    def from_interactions(cls, interactions: Interactions, num_users: int, num_items: int) -> BipartiteGraph:
+        """The graph of some interactions over all users and items, isolated ones included."""
+        return cls(interactions.matrix(num_users, num_items))
+
+    @property
+    def num_nodes(self) -> int:
+        """``U + I``."""
+        return self.num_users + self.num_items
+
+    @property
+    def num_edges(self) -> int:
+        """Different user-item pairs."""
+        return int(self._biadjacency.indptr[-1])
+
+    def __repr__(self) -> str:
+        size = f"num_users={self.num_users}, num_items={self.num_items}, num_edges={self.num_edges}"
+        return f"BipartiteGraph({size})"
+
+    def to(self, device: torch.device | str) -> BipartiteGraph:
+        """The same graph with propagation on ``device``."""
+        return self if torch.device(device) == self.device else BipartiteGraph(self._biadjacency, device)
+
+    def propagate(self, x: Tensor, weights: Sequence[float] = (0.0, 1.0)) -> Tensor:
+        """Apply a polynomial of the normalised adjacency, differentiably.
+
+        Args:
+            x: ``[U+I, d]``.
+            weights: ``w_0 .. w_K``; the default is one step, ``[1/(L+1)] * (L+1)`` is LightGCN.
+
+        Returns:
+            ``sum_k w_k (D^-1/2 A D^-1/2)^k x``, ``[U+I, d]``.
+        """
+        result: Tensor = _SymmetricPolynomial.apply(x, self.adjacency, tuple(weights))
+        return result
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean over each node's neighbours, ``D^-1 A x``, ``[U+I, d]``; zero for isolated nodes."""
+        root = self.degrees.clamp(min=1).sqrt().unsqueeze(1)
+        return self.propagate(x * root) / root
+
+    def stack(self, embeddings: Embeddings) -> Tensor:
+        """Users above items, ``[U+I, d]``."""
+        return torch.cat([embeddings.users, embeddings.items])
+
+    def unstack(self, x: Tensor) -> Embeddings:
+        """Divide ``[U+I, d]`` into users and items."""
+        return Embeddings(x[: self.num_users], x[self.num_users :])
+
+    @cached_property
+    def edge_index(self) -> EdgeIndex:
+        """Both directions of every edge, ``[2, 2n]``, sorted, for layers of PyTorch Geometric."""
+        from torch_geometric import EdgeIndex
+
+        row = torch.repeat_interleave(self.degrees.long())
+        index = torch.stack([row, self.adjacency.col_indices().long()])
+        size = (self.num_nodes, self.num_nodes)
+        return EdgeIndex(index, sparse_size=size, sort_order="row", is_undirected=True)
+
+    def biadjacency(self) -> sp.csr_matrix:
+        """Binary matrix ``[U, I]``, SciPy CSR float32; not a copy."""
+        return self._biadjacency
+
+    def to_networkx(self) -> nx.Graph:
+        """A networkx graph whose nodes carry ``bipartite`` 0 for users, 1 for items."""
+        import networkx as nx
+
+        graph = nx.Graph()
+        graph.add_nodes_from(range(self.num_users), bipartite=0)
+        graph.add_nodes_from(range(self.num_users, self.num_nodes), bipartite=1)
+        pairs = self._biadjacency.tocoo()
+        graph.add_edges_from(zip(pairs.row.tolist(), (pairs.col + self.num_users).tolist(), strict=True))
+        return graph
+
+    @classmethod
+    def from_networkx(cls, graph: nx.Graph) -> BipartiteGraph:
+        """The inverse of :meth:`to_networkx`.
+
+        Raises:
+            DataError: If a node lacks ``bipartite`` or an edge joins two nodes of one side.
+        """
+        sides = dict(graph.nodes(data="bipartite"))
+        users = [node for node, side in sides.items() if side == 0]
+        items = [node for node, side in sides.items() if side == 1]
+        if len(users) + len(items) != len(sides):
+            raise DataError("every node must carry 'bipartite' 0 (user) or 1 (item)")
+        row = {node: position for nodes in (users, items) for position, node in enumerate(nodes)}
+        pairs = [(a, b) if sides[a] == 0 else (b, a) for a, b in graph.edges()]
+        if any(sides[a] == sides[b] for a, b in pairs):
+            raise DataError("an edge joins two nodes of one side; the graph is not bipartite")
+        rows, columns = np.array([(row[a], row[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2).T
+        return cls.from_interactions(Interactions(rows, columns), len(users), len(items))

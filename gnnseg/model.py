@@ -1,0 +1,83 @@
+"""The model: an encoder, and once users are divided into segments, a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gnnseg.encoders import GraphEncoder
+from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.heads import SegmentHead
+from gnnseg.scoring import DotProduct
+from gnnseg.segments import Segmenter
+
+
+class SegmentRecommender(nn.Module):
+    """An encoder whose embeddings a head adapts to each user's segments.
+
+    Without segments it is the plain encoder, the global model.
+
+    Args:
+        encoder: Graph to embeddings.
+        segmenter: Fitted, or None.
+        head: Conditions the embeddings on segments, or None.
+    """
+
+    def __init__(
+        self, encoder: GraphEncoder, segmenter: Segmenter | None = None, head: SegmentHead | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.segmenter = segmenter
+        self.head = head
+
+    def forward(self, graph: BipartiteGraph) -> Embeddings:
+        """Vectors of all users ``[U, e]`` and all items ``[I, e]``."""
+        return self.condition(self.encoder(graph))
+
+    def condition(self, embeddings: Embeddings) -> Embeddings:
+        """Apply the head to the encoder's embeddings, if there is one."""
+        if self.segmenter is None or self.head is None:
+            return embeddings
+        adapted: Embeddings = self.head(embeddings, self.segmenter.memberships)
+        return adapted
+
+    @torch.no_grad()
+    def embed(self, graph: BipartiteGraph) -> Embeddings:
+        """As :meth:`forward`, in evaluation mode and without gradients."""
+        was_training = self.training
+        self.eval()
+        embeddings: Embeddings = self(graph)
+        self.train(was_training)
+        return embeddings
+
+    def scorer(self, graph: BipartiteGraph) -> DotProduct:
+        """The model as a scorer."""
+        return DotProduct(*self.embed(graph))
+
+    def add_segments(self, segmenter: Segmenter, head: SegmentHead) -> None:
+        """Condition on segments from now on."""
+        self.segmenter = segmenter
+        self.head = head
+
+    def drop_segments(self) -> None:
+        """Fall back to the global model."""
+        self.segmenter = None
+        self.head = None
+
+    @torch.no_grad()
+    def fold_in(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Adapt new users' encoder vectors ``[B, d]``: adapted ``[B, e]`` and memberships ``[B, S]``."""
+        if self.segmenter is None or self.head is None:
+            return users, None
+        memberships = self.segmenter(users)
+        self.head.eval()
+        return self.head(Embeddings(users, items), memberships).users, memberships
+
+    def parameter_counts(self) -> dict[str, int]:
+        """``total`` parameters and those ``trainable`` in fine-tuning (the head's, if there is one)."""
+        trained = self if self.head is None else self.head
+        return {
+            "total": sum(p.numel() for p in self.parameters()),
+            "trainable": sum(p.numel() for p in trained.parameters()),
+        }

@@ -1,0 +1,21 @@
+"""Results for people: tables and plots, made from ``results.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gnnseg.files import write_json, write_text
+from gnnseg.report.plots import save_plots
+from gnnseg.report.tables import results_csv, results_markdown
+
+__all__ = ["save_results"]
+
+
+def save_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Write ``results.json``, ``.md``, ``.csv`` and the plots into a folder."""
+    write_json(folder / "results.json", results)
+    write_text(folder / "results.md", results_markdown(results))
+    write_text(folder / "results.csv", results_csv(results))
+    save_plots(results, folder)

@@ -1,0 +1,74 @@
+"""Plots of a benchmark, from ``results.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gnnseg.files import writing
+from gnnseg.report.tables import main_metrics, mean_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
+"""Okabe and Ito's palette, safe for colour-blind readers."""
+
+
+def save_plots(results: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write every plot as PNG and SVG; returns the files."""
+    metric = main_metrics(results, 2)[-1]
+    files = []
+    for name, figure in (("accuracy", accuracy(results, metric)), ("cost", cost(results, metric))):
+        for kind in ("png", "svg"):
+            path = folder / f"{name}.{kind}"
+            with writing(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=150)
+            files.append(path)
+    return files
+
+
+def accuracy(results: Mapping[str, Any], metric: str) -> Figure:
+    """One bar a model with its interval."""
+    figure = _figure(0.45 * len(results["models"]) + 1.4)
+    axes = figure.subplots()
+    models = results["models"][::-1]
+    means = [model["metrics"][metric]["mean"] for model in models]
+    errors = [
+        [m["metrics"][metric]["mean"] - m["metrics"][metric]["low"] for m in models],
+        [m["metrics"][metric]["high"] - m["metrics"][metric]["mean"] for m in models],
+    ]
+    colours = [ORANGE, *[BLUE] * (len(models) - 1)]
+    axes.barh(range(len(models)), means, xerr=errors, color=colours, ecolor=GREY, capsize=3, height=0.65)
+    axes.set_yticks(range(len(models)), [model["name"] for model in models])
+    axes.set_xlabel(f"test {metric} (95 % bootstrap interval over users)")
+    axes.set_title(f"{results['dataset']['name']}: accuracy", loc="left", fontsize=11)
+    return figure
+
+
+def cost(results: Mapping[str, Any], metric: str) -> Figure:
+    """Accuracy against seconds to fit."""
+    figure = _figure(4.2)
+    axes = figure.subplots()
+    last = results["models"][-1]["name"]
+    for model in results["models"]:
+        x, y = max(mean_seconds(model, "fit"), 1e-3), model["metrics"][metric]["mean"]
+        axes.scatter(x, y, color=ORANGE if model["name"] == last else BLUE, s=40, zorder=3)
+        axes.annotate(model["name"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.12)
+    axes.set_xlabel("seconds to fit (log scale)")
+    axes.set_ylabel(f"test {metric}")
+    axes.set_title(f"{results['dataset']['name']}: accuracy against cost", loc="left", fontsize=11)
+    return figure
+
+
+def _figure(height: float) -> Figure:
+    """A figure without a window, whatever the machine's display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,110 @@
+"""Users to soft segments."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gnnseg.components import Component
+from gnnseg.errors import ConfigError, DataError, NotFittedError
+from gnnseg.graph import BipartiteGraph, Embeddings
+
+
+class Segmenter(Component, nn.Module, ABC):
+    """Divides users into overlapping segments.
+
+    What it learned lives in buffers, so it is in the ``state_dict``; loading one gives the buffers their
+    sizes. ``memberships`` belong to the users it was fitted on, :meth:`forward` assigns any others.
+
+    Attributes:
+        memberships: Share of each fitted user in each segment, rows sum to one, ``[U, S]``.
+    """
+
+    memberships: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("memberships", torch.zeros(0, 0))
+
+    @abstractmethod
+    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+        """Learn segments.
+
+        Args:
+            graph: The training graph.
+            embeddings: Users ``[U, d]`` and items ``[I, d]``.
+            rng: Source of all randomness.
+
+        Raises:
+            ConfigError: If there are more segments than users.
+            DataError: If the embeddings are not finite.
+        """
+
+    @abstractmethod
+    def forward(self, users: Tensor) -> Tensor:
+        """Memberships of any users from their vectors, ``[B, d] -> [B, S]``; rows sum to one."""
+
+    @property
+    def num_segments(self) -> int:
+        """``S``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+        """
+        if self.memberships.shape[1] == 0:
+            raise NotFittedError(f"{type(self).__name__} has no segments yet; call fit first")
+        return self.memberships.shape[1]
+
+    @property
+    def labels(self) -> Tensor:
+        """The strongest segment of each fitted user, ``[U]``."""
+        return self.memberships.argmax(1)
+
+    def learned(self, **buffers: Tensor) -> None:
+        """Store what was learned, on the CPU's numbers as given, as float32 buffers."""
+        for name, value in buffers.items():
+            self.register_buffer(name, value.detach().float().contiguous())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for key, value in state_dict.items():
+            name = key.removeprefix(prefix)
+            if key.startswith(prefix) and "." not in name:
+                self.register_buffer(name, torch.empty_like(value, device=self.memberships.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def check_users(users: Tensor, num_segments: int) -> None:
+    """Refuse more segments than users, and vectors that are not finite.
+
+    Raises:
+        ConfigError: For too many segments.
+        DataError: For NaN or infinite vectors.
+    """
+    if num_segments > len(users):
+        raise ConfigError(
+            f"'num_segments' must be at most the number of users {len(users)} (got {num_segments})"
+        )
+    if not torch.isfinite(users).all():
+        raise DataError(
+            "user vectors hold NaN or infinite values; train the encoder with a lower learning rate"
+        )
+
+
+def soft_assign(points: Tensor, centres: Tensor, width: Tensor) -> Tensor:
+    """Softmax of minus the squared distance over ``width``: ``[B, d], [S, d], [] -> [B, S]``."""
+    distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist").square()
+    return torch.softmax(-distances / width.clamp(min=1e-12), dim=1)
+
+
+def spread(points: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared distance of points ``[U, d]`` to the centre of their label, ``[]``."""
+    return (points - centres[labels]).square().sum(1).mean()
+
+
+def as_seed(rng: np.random.Generator) -> int:
+    """A seed for a library that wants an integer."""
+    return int(rng.integers(2**31 - 1))

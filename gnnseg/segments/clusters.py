@@ -1,0 +1,153 @@
+"""Segments from the embeddings alone."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gnnseg.components import PositiveFloat, PositiveInt
+from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.segments.base import Segmenter, as_seed, check_users, soft_assign, spread
+
+
+class OneSegment(Segmenter):
+    """Everybody in one segment: the control that shows what segments bring."""
+
+    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+        """Learns nothing."""
+        self.learned(memberships=torch.ones(len(embeddings.users), 1, device=embeddings.users.device))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, 1]``, all ones."""
+        return torch.ones(len(users), 1, device=users.device)
+
+
+class KMeans(Segmenter):
+    """K-means on the users' directions (Lloyd 1982, doi 10.1109/TIT.1982.1056489), softened.
+
+    A membership falls with the squared distance to the centre, measured in units of ``temperature`` times
+    the mean squared distance of users to their own centre.
+
+    Args:
+        num_segments: ``S``.
+        temperature: Softness; towards zero every user is in one segment.
+        normalize: Cluster directions (unit vectors) instead of the vectors themselves.
+        num_starts: K-means runs, the best of which is kept.
+    """
+
+    centres: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_segments: PositiveInt = 6,
+        temperature: PositiveFloat = 0.25,
+        normalize: bool = True,
+        num_starts: PositiveInt = 4,
+    ) -> None:
+        super().__init__()
+        self._wanted = num_segments
+        self.temperature = temperature
+        self.normalize = normalize
+        self.num_starts = num_starts
+
+    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+        """Learn the centres."""
+        check_users(embeddings.users, self._wanted)
+        points = self._points(embeddings.users)
+        centres, labels = kmeans(points, self._wanted, self.num_starts, rng)
+        self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
+        self.learned(memberships=self(embeddings.users))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, S]``."""
+        return soft_assign(self._points(users), self.centres, self.width)
+
+    def _points(self, users: Tensor) -> Tensor:
+        return F.normalize(users, dim=1) if self.normalize else users
+
+
+class GaussianMixture(Segmenter):
+    """Gaussians with diagonal covariance by expectation maximisation (Dempster et al. 1977).
+
+    Args:
+        num_segments: ``S``.
+        temperature: Posteriors are raised to ``1 / temperature`` and renormalised; above 1 they soften.
+        normalize: Fit directions (unit vectors) instead of the vectors themselves.
+        floor: Added to every variance, as a share of the mean variance.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    variances: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_segments: PositiveInt = 6,
+        temperature: PositiveFloat = 4.0,
+        normalize: bool = True,
+        floor: PositiveFloat = 0.01,
+    ) -> None:
+        super().__init__()
+        self._wanted = num_segments
+        self.temperature = temperature
+        self.normalize = normalize
+        self.floor = floor
+
+    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+        """Learn weights, means and variances."""
+        from sklearn import mixture
+
+        check_users(embeddings.users, max(2, self._wanted))
+        points = self._points(embeddings.users).double().cpu().numpy()
+        model = mixture.GaussianMixture(
+            self._wanted,
+            covariance_type="diag",
+            reg_covar=max(self.floor * float(points.var(axis=0).mean()), 1e-12),
+            random_state=as_seed(rng),
+            max_iter=300,
+            tol=1e-3,
+        ).fit(points)
+        like = embeddings.users.device
+        self.learned(
+            log_weights=torch.from_numpy(np.log(model.weights_)).to(like),
+            means=torch.from_numpy(model.means_).to(like),
+            variances=torch.from_numpy(model.covariances_).to(like),
+        )
+        self.learned(memberships=self(embeddings.users))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, S]``."""
+        offsets = self._points(users).unsqueeze(1) - self.means
+        quadratic = (offsets.square() / self.variances).sum(-1)
+        log_joint = self.log_weights - 0.5 * (quadratic + self.variances.log().sum(-1))
+        return torch.softmax(log_joint / self.temperature, dim=1)
+
+    def _points(self, users: Tensor) -> Tensor:
+        return F.normalize(users, dim=1) if self.normalize else users
+
+
+def kmeans(
+    points: Tensor, num_segments: int, num_starts: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Centres ``[S, d]`` and labels ``[U]`` by scikit-learn; fewer different points give equal centres."""
+    import warnings
+
+    from sklearn import cluster, exceptions
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        fitted = cluster.KMeans(num_segments, n_init=num_starts, random_state=as_seed(rng)).fit(
+            points.double().cpu().numpy()
+        )
+    centres = torch.from_numpy(fitted.cluster_centers_).to(points)
+    return centres, torch.from_numpy(fitted.labels_.astype(np.int64)).to(points.device)

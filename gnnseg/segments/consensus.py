@@ -1,0 +1,74 @@
+"""One set of segments that several views agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gnnseg.components import Kind, PositiveFloat, PositiveInt, Spec
+from gnnseg.errors import ConfigError
+from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.segments.base import Segmenter, check_users, soft_assign, spread
+from gnnseg.segments.clusters import kmeans
+
+SEGMENTERS: Kind[Segmenter] = Kind("segmenter", Segmenter, "gnnseg.segments")
+
+
+class Consensus(Segmenter):
+    """Segments of users whom several segmenters put together.
+
+    With ``Z`` the views' memberships side by side, ``Z Z^T`` is the (soft) co-association matrix: how often
+    two users share a segment (Strehl and Ghosh 2002, JMLR 3). K-means on the rows of ``Z`` is kernel k-means
+    on that matrix (Wu et al. 2015, doi 10.1109/TKDE.2014.2316512), without ever building it: the cost is
+    linear in users.
+
+    Args:
+        views: Two or more segmenters, as specs.
+        num_segments: ``S``.
+        temperature: Softness, as in :class:`KMeans`.
+        num_starts: K-means runs, the best of which is kept.
+    """
+
+    centres: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        *,
+        views: Sequence[Spec] = ("Leiden", "KMeans"),
+        num_segments: PositiveInt = 6,
+        temperature: PositiveFloat = 0.25,
+        num_starts: PositiveInt = 4,
+    ) -> None:
+        super().__init__()
+        if len(views) < 2:
+            raise ConfigError(f"Consensus: 'views' must name at least two segmenters (got {list(views)!r})")
+        self.views = nn.ModuleList(SEGMENTERS.create(view) for view in views)
+        self._wanted = num_segments
+        self.temperature = temperature
+        self.num_starts = num_starts
+
+    @property
+    def members(self) -> list[Segmenter]:
+        """The segmenters of the views."""
+        return cast(list[Segmenter], list(self.views))
+
+    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+        """Fit every view, then cluster their memberships."""
+        check_users(embeddings.users, self._wanted)
+        for view in self.members:
+            view.fit(graph, embeddings, rng)
+        points = torch.cat([view.memberships for view in self.members], dim=1)
+        centres, labels = kmeans(points, self._wanted, self.num_starts, rng)
+        self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
+        self.learned(memberships=soft_assign(points, self.centres, self.width))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, S]``."""
+        points = torch.cat([view(users) for view in self.members], dim=1)
+        return soft_assign(points, self.centres, self.width)

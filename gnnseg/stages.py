@@ -1,0 +1,166 @@
+"""One stage of a run: train, look at validation, stop early, keep the best, save on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gnnseg.checkpoint import load_resume, save_resume
+from gnnseg.config import Config
+from gnnseg.graph import BipartiteGraph
+from gnnseg.losses import LOSSES
+from gnnseg.model import SegmentRecommender
+from gnnseg.seeding import seed_torch, torch_rng
+from gnnseg.tracking import Tracker
+from gnnseg.training import TrainingState, start_training, train
+
+
+@dataclass
+class Best:
+    """The best state so far by the validation metric.
+
+    Attributes:
+        value: Its metric.
+        epoch: When it was; 0 is before training.
+        weights: Its parameters and buffers.
+        stale: Looks at validation since.
+    """
+
+    value: float
+    epoch: int
+    weights: dict[str, Tensor]
+    stale: int = 0
+
+    def look(self, value: float, epoch: int, model: SegmentRecommender) -> None:
+        """Compare with the state now."""
+        self.stale += 1
+        if value > self.value:
+            self.value, self.epoch, self.stale = value, epoch, 0
+            self.weights = _copy(model)
+
+
+@dataclass
+class Progress:
+    """What is known of a run under way, kept so that it can be resumed.
+
+    Attributes:
+        stage: 1 or 2.
+        history: All epoch reports so far.
+        global_value: The validation metric of the global model, once stage 1 is done.
+        folder: Where to save, or None.
+        resumed: Tensors and state of an interrupted run, used up by the stage they belong to.
+    """
+
+    stage: int = 1
+    history: list[dict[str, Any]] = field(default_factory=list)
+    global_value: float = float("nan")
+    folder: Path | None = None
+    resumed: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+
+    @classmethod
+    def resume(cls, folder: Path) -> Progress:
+        """Read the progress of an interrupted run."""
+        tensors, state = load_resume(folder)
+        return cls(state["stage"], state["history"], state["global_value"], folder, (tensors, state))
+
+
+def fit_stage(
+    config: Config,
+    model: SegmentRecommender,
+    graph: BipartiteGraph,
+    validate: Callable[[], float],
+    progress: Progress,
+    tracker: Tracker,
+) -> Best:
+    """Train one stage and leave the model in its best state.
+
+    Args:
+        config: Its schedule for the stage, loss and seed.
+        model: Trained in place.
+        graph: The training graph.
+        validate: The validation metric of the model as it is.
+        progress: Where the run stands; its ``stage`` says which stage this is.
+        tracker: Told of every epoch.
+    """
+    stage = progress.stage
+    schedule = config.train if stage == 1 else config.fine_tune
+    loss = LOSSES.create(config.loss).to(graph.device)
+    seed_torch(config.seed, f"stage {stage}")
+    state = start_training(model, schedule, torch_rng(config.seed, f"stage {stage}", graph.device), stage)
+    best = Best(validate(), 0, _copy(model))
+    if progress.resumed is not None:
+        best = _restore(progress.resumed, model, state)
+        progress.resumed = None
+    name = "training" if stage == 1 else "fine-tuning"
+    with tracker.task(name, schedule.epochs) as task:
+        task.advance(state.epoch)
+        for report in train(model, graph, loss, schedule, state):
+            record = {"stage": stage, **asdict(report)}
+            if report.epoch % schedule.evaluate_every == 0 or report.epoch == schedule.epochs:
+                record[f"valid_{config.choose_by}"] = value = validate()
+                best.look(value, report.epoch, model)
+            progress.history.append(record)
+            tracker.log(record)
+            task.advance(1, loss=report.loss, valid=best.value, rate=report.rate)
+            if best.stale == 0 or report.epoch % schedule.evaluate_every == 0:
+                _save(progress, model, state, best)
+            if best.stale >= schedule.patience:
+                task.fits(report.epoch)
+                break
+    model.load_state_dict(best.weights)
+    return best
+
+
+def _copy(model: SegmentRecommender) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _save(progress: Progress, model: SegmentRecommender, state: TrainingState, best: Best) -> None:
+    if progress.folder is None:
+        return
+    optimizer = state.optimizer.state_dict()
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.weights.items()}
+    tensors |= {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, slots in optimizer["state"].items()
+        for name, value in slots.items()
+    }
+    tensors |= {"random.generator": state.generator.get_state(), "random.torch": torch.get_rng_state()}
+    description = {
+        "stage": progress.stage,
+        "epoch": state.epoch,
+        "best": {"value": best.value, "epoch": best.epoch, "stale": best.stale},
+        "global_value": progress.global_value,
+        "groups": [{k: v for k, v in g.items() if k in ("lr", "params")} for g in optimizer["param_groups"]],
+        "history": progress.history,
+    }
+    save_resume(progress.folder, tensors, description)
+
+
+def _restore(
+    resumed: tuple[dict[str, Tensor], dict[str, Any]], model: SegmentRecommender, state: TrainingState
+) -> Best:
+    tensors, description = resumed
+    model.load_state_dict(_under("model.", tensors))
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _under("optimizer.", tensors).items():
+        index, _, name = key.partition(".")
+        slots.setdefault(int(index), {})[name] = tensor
+    saved = state.optimizer.state_dict()
+    state.optimizer.load_state_dict({**saved, "state": slots})
+    state.generator.set_state(tensors["random.generator"])
+    torch.set_rng_state(tensors["random.torch"])
+    state.epoch = description["epoch"]
+    best = description["best"]
+    weights = {name: t.to(state.generator.device) for name, t in _under("best.", tensors).items()}
+    return Best(best["value"], best["epoch"], weights, best["stale"])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

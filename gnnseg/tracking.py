@@ -1,0 +1,83 @@
+"""What a run tells while it runs: records to keep and progress to show, behind one class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from gnnseg.files import to_json
+
+
+class Task:
+    """A step with a known length; the base shows nothing."""
+
+    def advance(self, count: int = 1, **fields: float) -> None:
+        """Say that ``count`` more are done; ``fields`` are figures to show beside."""
+
+    def fits(self, total: int) -> None:
+        """Correct the length."""
+
+
+class Tracker:
+    """Receives records and progress; the base is silent, subclasses override what they want."""
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Keep a record, such as an epoch report."""
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """A step of ``total`` parts, done when the block ends."""
+        yield Task()
+
+
+class JsonLines(Tracker):
+    """Appends each record as a line of JSON.
+
+    Args:
+        path: The file; made if absent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append one line."""
+        with self.path.open("a", encoding="utf-8") as lines:
+            lines.write(to_json(dict(record), indent=None) + "\n")
+
+
+class Trackers(Tracker):
+    """Several trackers as one.
+
+    Args:
+        trackers: Told in this order.
+    """
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self.trackers = list(trackers)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Pass the record to each."""
+        for tracker in self.trackers:
+            tracker.log(record)
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        """A step that every tracker follows."""
+        with ExitStack() as stack:
+            yield _Tasks([stack.enter_context(t.task(name, total)) for t in self.trackers])
+
+
+class _Tasks(Task):
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tasks
+
+    def advance(self, count: int = 1, **fields: float) -> None:
+        for task in self.tasks:
+            task.advance(count, **fields)
+
+    def fits(self, total: int) -> None:
+        for task in self.tasks:
+            task.fits(total)

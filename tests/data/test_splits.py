@@ -1,0 +1,162 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from gnnseg.data.dataset import Dataset
+from gnnseg.data.interactions import Interactions
+from gnnseg.data.splits import Given, LeaveLastOut, Parts, Random, Split, Temporal
+from gnnseg.errors import ConfigError, DataError
+from tests.data.strategies import datasets, make
+
+shares = st.sampled_from([0.0, 0.05, 0.1, 0.2, 0.3])
+splits = st.one_of(
+    st.builds(Random, valid=shares, test=shares, seed=st.integers(0, 3)),
+    st.builds(Temporal, valid=shares, test=shares),
+    st.builds(Given, valid=shares, seed=st.integers(0, 3)),
+    st.just(LeaveLastOut()),
+)
+properties = settings(deadline=None, max_examples=50)
+
+
+def pairs(interactions: Interactions) -> Counter[tuple[int, int]]:
+    return Counter(zip(interactions.users.tolist(), interactions.items.tolist(), strict=True))
+
+
+def divide(split: Split, dataset: Dataset) -> Parts:
+    """The parts, if there is enough to divide."""
+    try:
+        return split.split(dataset)
+    except DataError as error:
+        assume("the split leaves" not in str(error))
+        raise
+
+
+@properties
+@given(splits, datasets())
+def test_parts_are_disjoint_and_cover(split: Split, dataset: Dataset) -> None:
+    parts = divide(split, dataset)
+    train, valid, test = pairs(parts.train), pairs(parts.valid), pairs(parts.test)
+    assert not train & valid
+    assert not train & test
+    assert not valid & test
+    together = train + valid + test
+    everything = pairs(dataset.interactions)
+    assert together <= everything
+    assert (everything - together).total() == parts.dropped
+
+
+@properties
+@given(splits, datasets())
+def test_nobody_is_tested_on_who_has_nothing_to_train_on(split: Split, dataset: Dataset) -> None:
+    parts = divide(split, dataset)
+    trained = set(parts.train.users.tolist())
+    assert set(parts.valid.users.tolist()) | set(parts.test.users.tolist()) <= trained
+
+
+@properties
+@given(splits, datasets())
+def test_assignment_repeats(split: Split, dataset: Dataset) -> None:
+    parts = split.assign(dataset)
+    assert parts.dtype == np.int64
+    assert parts.shape == dataset.interactions.users.shape
+    assert np.array_equal(split.assign(dataset), parts)
+
+
+def check_random(dataset: Dataset, valid: float, test: float) -> None:
+    part = Random(valid=valid, test=test).assign(dataset)
+    for user in range(dataset.num_users):
+        counts = np.bincount(part[dataset.interactions.users == user], minlength=3)
+        assert counts[0] >= 1
+        if counts.sum() >= 3:
+            assert (counts[1] > 0) == (valid > 0)
+            assert (counts[2] > 0) == (test > 0)
+
+
+@properties
+@given(datasets(), shares, shares)
+def test_random_leaves_every_user_something_to_train_on(dataset: Dataset, valid: float, test: float) -> None:
+    check_random(dataset, valid, test)
+
+
+@pytest.mark.xfail(reason="shares above 0.3 can take all that a user with few interactions has")
+@pytest.mark.parametrize(("valid", "test"), [(0.5, 0.4), (0.0, 0.9), (0.9, 0.0), (0.45, 0.45)])
+def test_random_leaves_something_to_train_on_with_large_shares(valid: float, test: float) -> None:
+    pairs = [(user, item) for user in range(1, 13) for item in range(user)]
+    check_random(make(pairs), valid, test)
+
+
+def test_random_shares_and_seed() -> None:
+    dataset = make([(user, item) for user in range(5) for item in range(100)])
+    assert np.bincount(Random(valid=0.1, test=0.2).assign(dataset)).tolist() == [350, 50, 100]
+    other = Random(valid=0.1, test=0.2, seed=1).assign(dataset)
+    assert not np.array_equal(other, Random(valid=0.1, test=0.2).assign(dataset))
+
+
+@properties
+@given(datasets(), shares, shares)
+def test_temporal_never_trains_on_later_than_it_tests(dataset: Dataset, valid: float, test: float) -> None:
+    part = Temporal(valid=valid, test=test).assign(dataset)
+    times = dataset.interactions.times
+    for earlier, later in ((0, 1), (0, 2), (1, 2)):
+        if (part == earlier).any() and (part == later).any():
+            assert times[part == earlier].max() < times[part == later].min()
+    assert valid or not (part == 1).any()
+    assert test or not (part == 2).any()
+
+
+def test_temporal_shares() -> None:
+    dataset = make([(0, item) for item in range(100)], times=list(range(100)))
+    assert np.bincount(Temporal(valid=0.1, test=0.2).assign(dataset)).tolist() == [70, 10, 20]
+
+
+@properties
+@given(datasets())
+def test_leave_last_out(dataset: Dataset) -> None:
+    part = LeaveLastOut().assign(dataset)
+    for user in range(dataset.num_users):
+        own = dataset.interactions.users == user
+        counts = np.bincount(part[own], minlength=3)
+        if own.sum() < 3:
+            assert counts[1:].sum() == 0
+        else:
+            assert counts[1:].tolist() == [1, 1]
+            times = [dataset.interactions.times[own & (part == p)] for p in range(3)]
+            assert times[0].max() <= times[1].min()
+            assert times[1].max() <= times[2].min()
+
+
+@properties
+@given(datasets(), shares)
+def test_given_keeps_the_test_part(dataset: Dataset, valid: float) -> None:
+    part = Given(valid=valid).assign(dataset)
+    assert np.array_equal(part == 2, dataset.given_test)
+    for user in range(dataset.num_users):
+        rest = part[(dataset.interactions.users == user) & ~dataset.given_test]
+        assert not len(rest) or (rest == 0).any()
+
+
+@pytest.mark.parametrize(
+    ("split", "says"),
+    [(Given(), "no test part of its own"), (Temporal(), "has no times"), (LeaveLastOut(), "has no times")],
+)
+def test_what_a_split_needs(split: Split, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        split.split(make([(0, 0), (0, 1), (0, 2)]))
+
+
+@pytest.mark.parametrize("split", [Random(), Temporal(), LeaveLastOut(), Given()])
+def test_one_interaction_cannot_be_divided(split: Split) -> None:
+    with pytest.raises(
+        DataError, match=r"the split leaves . interactions to train on and . to test on \(of 1\)"
+    ):
+        split.split(make([(0, 0)], times=[1], given_test=[False]))
+
+
+@pytest.mark.parametrize("kind", [Random, Temporal])
+@pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (1.0, 0.0), (-0.1, 0.1)])
+def test_shares_out_of_range(kind: type[Random], valid: float, test: float) -> None:
+    with pytest.raises(ConfigError):
+        kind(valid=valid, test=test)
