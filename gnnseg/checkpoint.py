@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gnnseg.config import Config, load_config
 from gnnseg.data import Dataset, IdMap
 from gnnseg.encoders import ENCODERS
 from gnnseg.environment import version
-from gnnseg.errors import CheckpointError, GnnsegError
+from gnnseg.errors import CheckpointError
 from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
@@ -87,14 +88,34 @@ def unfinished(folder: Path) -> Iterator[Path]:
         yield partial
         for name in RESUME_FILES:
             (partial / name).unlink(missing_ok=True)
-        partial.rename(folder)
+        try:
+            partial.rename(folder)
+        except OSError as error:
+            raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
     finally:
         if partial.is_dir() and not all((partial / name).is_file() for name in RESUME_FILES):
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def free_folder(folder: Path) -> Path:
+    """``folder``, or the first of ``folder-2``, ``folder-3``, ... that no run has taken, finished or not."""
+    candidates = (folder if n == 1 else folder.with_name(f"{folder.name}-{n}") for n in count(1))
+    return next(c for c in candidates if not c.exists() and not partial_folder(c).exists())
+
+
+def refuse_interrupted(folder: Path) -> None:
+    """Raise a CheckpointError if an interrupted run that can be resumed lies beside ``folder``."""
+    partial = partial_folder(folder)
+    if all((partial / name).is_file() for name in RESUME_FILES):
+        raise CheckpointError(
+            f"an interrupted run can go on: gnnseg train --resume {folder}; or remove '{partial}'"
+        )
+
+
 def refuse_existing(folder: Path) -> None:
-    """Raise a CheckpointError if ``folder`` exists and is not empty."""
+    """Raise a CheckpointError if ``folder`` exists and is not empty, or is not a name to give."""
+    if folder.name in ("", ".."):
+        raise CheckpointError(f"'{folder}' cannot be the folder of a run; give it a name")
     try:
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
@@ -182,20 +203,26 @@ def load_run(folder: str | Path) -> SavedRun:
     if not folder.is_dir():
         raise CheckpointError(f"there is no run '{folder}'; `gnnseg train --out {folder}` would make one")
     header = _header(folder)
-    tables = load_tensors(folder / "embeddings.safetensors")
+    path = folder / "embeddings.safetensors"
+    tables = load_tensors(path)
     shape = (header["users"], header["items"])
     state = {name.removeprefix("scorer."): t for name, t in tables.items() if name.startswith("scorer.")}
+    try:
+        scorer = SCORERS[header["scorer"]](**state)
+        train, seen = (_unpacked(name, tables, shape) for name in ("train", "seen"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"'{path}' is damaged, or belongs to another run: {error}") from None
     texts = folder / "texts.json"
     return SavedRun(
         folder=folder,
         config=load_config(folder / "config.yaml"),
-        scorer=SCORERS[header["scorer"]](**state),
-        users=IdMap(read_json(folder / "users.json"), "user"),
-        items=IdMap(read_json(folder / "items.json"), "item"),
-        train=_unpacked("train", tables, shape),
-        seen=_unpacked("seen", tables, shape),
+        scorer=scorer,
+        users=IdMap(_texts(folder / "users.json", header["users"]), "user"),
+        items=IdMap(_texts(folder / "items.json", header["items"]), "item"),
+        train=train,
+        seen=seen,
         memberships=tables.get("memberships"),
-        texts=read_json(texts) if texts.is_file() else None,
+        texts=_texts(texts, header["items"]) if texts.is_file() else None,
     )
 
 
@@ -227,8 +254,8 @@ RESUME_FILES = ("resume.safetensors", "resume.json")
 
 
 def save_resume(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Write what training needs to go on; the JSON, written last, names the tensors it belongs to."""
-    save_tensors(folder / RESUME_FILES[0], tensors)
+    """Write what training needs to go on; the JSON, written last, tells which tensors it belongs to."""
+    save_tensors(folder / RESUME_FILES[0], {**tensors, "position": _position(state)})
     write_json(folder / RESUME_FILES[1], {"format": FORMAT, "gnnseg": version(), **state})
 
 
@@ -243,11 +270,23 @@ def load_resume(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = read_json(folder / RESUME_FILES[1])
     if state.get("format") != FORMAT:
         raise CheckpointError(f"'{folder}' has format {state.get('format')}; this version reads {FORMAT}")
-    return load_tensors(folder / RESUME_FILES[0]), state
+    tensors = load_tensors(folder / RESUME_FILES[0])
+    if not torch.equal(tensors.get("position", torch.zeros(0)), _position(state)):
+        raise CheckpointError(
+            f"the files in '{folder}' do not belong together: the run was stopped while they were written; "
+            "train it again"
+        )
+    return tensors, state
+
+
+def _position(state: Mapping[str, Any]) -> Tensor:
+    return torch.tensor([state["stage"], state["epoch"]])
 
 
 def _header(folder: Path) -> dict[str, Any]:
     header = read_json(folder / "model.json")
+    if not isinstance(header, dict) or not {"format", "scorer", "users", "items"} <= header.keys():
+        raise CheckpointError(f"'{folder / 'model.json'}' does not describe a run of gnnseg")
     if header.get("format") != FORMAT or header.get("scorer") not in SCORERS:
         found = f"format {header.get('format')}, scorer {header.get('scorer')}"
         raise CheckpointError(
@@ -264,8 +303,13 @@ def _packed(name: str, matrix: sp.csr_matrix) -> dict[str, Tensor]:
 
 
 def _unpacked(name: str, tables: Mapping[str, Tensor], shape: tuple[int, int]) -> sp.csr_matrix:
-    try:
-        indptr, indices = tables[f"{name}.indptr"].numpy(), tables[f"{name}.indices"].numpy()
-        return sp.csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
-    except (KeyError, ValueError) as error:
-        raise GnnsegError(f"the table '{name}' of the run is damaged: {error}") from None
+    indptr, indices = tables[f"{name}.indptr"].numpy(), tables[f"{name}.indices"].numpy()
+    return sp.csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
+
+
+def _texts(path: Path, count: int) -> list[str]:
+    """A JSON list of ``count`` texts."""
+    found = read_json(path)
+    if not isinstance(found, list) or len(found) != count:
+        raise CheckpointError(f"'{path}' is damaged: it must be a list of {count} texts")
+    return found

@@ -108,7 +108,13 @@ def _validate(
     fields: dict[str, Any] = {
         name: (p.annotation, ... if p.required else p.default) for name, p in parameters.items()
     }
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        validate_default=True,
+        allow_inf_nan=False,
+    )
     model = create_model("Hyperparameters", __config__=config, **fields)
     try:
         checked = model(**given)
@@ -117,15 +123,21 @@ def _validate(
     return {name: getattr(checked, name) for name in parameters}
 
 
-def describe(error: ValidationError, where: str, known: Iterable[str]) -> str:
-    """Put a pydantic error in one line: what is wrong, what was received, what to do."""
+def describe(error: ValidationError, where: str, known: Mapping[str, Any]) -> str:
+    """Put a pydantic error in one line: what is wrong, what was received, what to do.
+
+    Args:
+        error: What pydantic found.
+        where: What was read, for the start of the line.
+        known: Fields by name, with their ``annotation``.
+    """
     parts = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-            parts.append(unknown("key", key, known))
-        elif problem["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{key}'")
+        if problem["type"] == "extra_forbidden":
+            parents, (last,) = problem["loc"][:-1], problem["loc"][-1:]
+            inside = f" in '{'.'.join(map(str, parents))}'" if parents else ""
+            parts.append(unknown(f"key{inside}", last, _fields(known, parents)))
         elif problem["type"] == "value_error":
             parts.append(problem["msg"].removeprefix("Value error, "))
         elif problem["type"] == "missing":
@@ -133,6 +145,13 @@ def describe(error: ValidationError, where: str, known: Iterable[str]) -> str:
         else:
             parts.append(f"'{key}' {problem['msg'].removeprefix('Input ')} (got {problem['input']!r})")
     return where + "; ".join(dict.fromkeys(parts))
+
+
+def _fields(known: Mapping[str, Any], parents: Iterable[object]) -> Mapping[str, Any]:
+    """The fields of the model that the fields ``parents`` lead to."""
+    for parent in parents:
+        known = getattr(getattr(known.get(str(parent)), "annotation", None), "model_fields", {})
+    return known
 
 
 @dataclass(frozen=True)
@@ -161,6 +180,8 @@ class Kind(Generic[T]):
                 raise ConfigError(unknown(self.noun, name, classes))
             return classes[name]
         module_name, _, class_name = name.rpartition(".")
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"{self.noun} '{name}' is no import path such as mylab.models.MyGNN")
         try:
             found = getattr(importlib.import_module(module_name), class_name)
         except (ImportError, AttributeError) as error:

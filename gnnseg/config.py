@@ -53,7 +53,7 @@ class Schedule(BaseModel):
         learning_rate: Of AdamW.
         encoder_rate: In stage 2, the encoder's learning rate as a share of ``learning_rate``; 0 freezes it.
         weight_decay: Of AdamW, decoupled (arXiv 1711.05101).
-        num_negatives: Items drawn for each interaction, ``K``.
+        num_negatives: Items drawn for each user of a batch, ``K``; the user's pairs share them.
         evaluate_every: Epochs between two looks at validation.
         patience: Looks without a better figure after which training stops; the best state is kept.
         precision: Of the products of embeddings on CUDA; elsewhere always float32.
@@ -192,10 +192,12 @@ def load_config(
         content, folder, where = dict(source), Path.cwd(), "config"
     else:
         path = find_config(source)
-        content, folder, where = read_yaml(path), path.parent, str(source)
+        content, folder, where = read_yaml(path), path.parent.absolute(), str(source)
         content.setdefault("name", path.stem)
     content.setdefault("name", "run")
     for override in overrides:
+        if override.startswith("dataset.") and isinstance(content.get("dataset"), str):
+            content["dataset"] = load_dataset_config(content["dataset"], folder).model_dump()
         _override(content, override)
     content.update(changes)
     if isinstance(content.get("dataset"), str):
@@ -280,6 +282,8 @@ def _override(content: dict[str, Any], override: str) -> None:
     at = content
     for parent in parents:
         inner = at.get(parent)
+        if inner is not None and not isinstance(inner, str | Mapping):
+            raise ConfigError(f"override {key}: '{parent}' holds a value, not keys (got {inner!r})")
         at[parent] = {"name": inner} if isinstance(inner, str) else dict(inner or {})
         at = at[parent]
     try:

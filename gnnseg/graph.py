@@ -7,6 +7,7 @@ form is built once and serves the backward pass too: both passes are sparse x de
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,14 @@ class Embeddings(NamedTuple):
     items: Tensor
 
 
+def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """A sparse CSR tensor from parts known to be valid, without torch's notes that the layout is in beta."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+        warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled", UserWarning)
+        return torch.sparse_csr_tensor(crow, col, values, size=size)
+
+
 class _SymmetricPolynomial(torch.autograd.Function):
     """``sum_k w_k A^k x`` by Horner's rule; ``A`` is symmetric, so the gradient is the same polynomial."""
 
@@ -51,6 +60,17 @@ def _polynomial(matrix: Tensor, x: Tensor, weights: Sequence[float]) -> Tensor:
     return result
 
 
+def _canonical(biadjacency: sp.csr_matrix) -> sp.csr_matrix:
+    """The matrix itself if its columns are sorted and its values ones, as sampling needs; else a copy so."""
+    if biadjacency.has_canonical_format and (biadjacency.data == 1).all():
+        return biadjacency
+    canonical = biadjacency.astype(np.float32, copy=True)
+    canonical.sum_duplicates()
+    canonical.eliminate_zeros()
+    canonical.data[:] = 1
+    return canonical
+
+
 class BipartiteGraph:
     """Users and items joined by interactions; repeated pairs count once, ratings are not used.
 
@@ -66,7 +86,9 @@ class BipartiteGraph:
     """
 
     def __init__(self, biadjacency: sp.csr_matrix, device: torch.device | str = "cpu") -> None:
-        self.num_users, self.num_items = biadjacency.shape
+        biadjacency = _canonical(biadjacency)
+        self.num_users: int = biadjacency.shape[0]
+        self.num_items: int = biadjacency.shape[1]
         self._biadjacency = biadjacency
         self.device = torch.device(device)
         whole = sp.bmat([[None, biadjacency], [biadjacency.T, None]], format="csr", dtype=np.float32)
@@ -75,7 +97,7 @@ class BipartiteGraph:
         scale = 1 / np.sqrt(np.maximum(degrees, 1, dtype=np.float64))
         values = np.repeat(scale, degrees) * scale[whole.indices]
         index = np.int32 if whole.nnz < np.iinfo(np.int32).max else np.int64
-        self.adjacency = torch.sparse_csr_tensor(
+        self.adjacency = csr_tensor(
             torch.from_numpy(whole.indptr.astype(index)),
             torch.from_numpy(whole.indices.astype(index)),
             torch.from_numpy(values.astype(np.float32)),
@@ -96,7 +118,8 @@ class BipartiteGraph:
     @property
     def num_edges(self) -> int:
         """Different user-item pairs."""
-        return int(self._biadjacency.indptr[-1])
+        count: int = self._biadjacency.nnz
+        return count
 
     def __repr__(self) -> str:
         size = f"num_users={self.num_users}, num_items={self.num_items}, num_edges={self.num_edges}"

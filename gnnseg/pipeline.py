@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,14 @@ from torch import Tensor
 
 from gnnseg import environment
 from gnnseg.baselines import BASELINES
-from gnnseg.checkpoint import SavedRun, partial_folder, refuse_existing, save_run, unfinished
+from gnnseg.checkpoint import (
+    SavedRun,
+    partial_folder,
+    refuse_existing,
+    refuse_interrupted,
+    save_run,
+    unfinished,
+)
 from gnnseg.config import Config, DatasetConfig, load_config
 from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
 from gnnseg.encoders import ENCODERS
@@ -37,8 +43,6 @@ from gnnseg.segments.quality import quality, stability
 from gnnseg.stages import Progress, fit_stage
 from gnnseg.text import TEXT_ENCODERS
 from gnnseg.tracking import JsonLines, Tracker, Trackers
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -201,13 +205,13 @@ def run(
     if out is None:
         return _run(config, prepared or prepare(config.dataset, device), Progress(), tracker)
     refuse_existing(out)
-    if resume is None and partial_folder(out).is_dir():
-        log.warning("an earlier run was interrupted and is started again: %s", partial_folder(out))
-        shutil.rmtree(partial_folder(out))
+    if resume is None:
+        refuse_interrupted(out)
+        shutil.rmtree(partial_folder(out), ignore_errors=True)
     with unfinished(out) as partial:
         progress = Progress(folder=partial) if resume is None else Progress.resume(partial)
         history = partial / "history.jsonl"
-        history.write_text("")
+        write_text(history, "")
         both = Trackers([tracker, lines := JsonLines(history)])
         for record in progress.history:
             lines.log(record)
@@ -265,7 +269,8 @@ def evaluate_run(
     """
     target = environment.find_device(device)
     data = prepare(saved.config.dataset, target)
-    if list(data.dataset.users) != list(saved.users) or (data.seen != saved.seen).nnz:
+    ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
+    if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:
         raise CheckpointError(
             f"the data of '{saved.folder}' have changed since it was trained; train it again"
         )
@@ -410,8 +415,8 @@ def describe_segments(
             lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs
         )
         task.advance()
-    names = data.dataset.texts or tuple(data.dataset.items)
-    found = profiles(data.graph, segmenter.memberships.cpu().numpy(), names, data.dataset.tags)
+    memberships = segmenter.memberships.cpu().numpy()
+    found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
     return {"num_segments": segmenter.num_segments, "quality": measured, "segments": found}
 
 

@@ -9,6 +9,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from gnnseg.graph import csr_tensor
+
 
 class Scorer(nn.Module, ABC):
     """Scores all items for given users; what it knows lives in buffers, so it moves and saves as a module."""
@@ -70,7 +72,7 @@ class Constant(Scorer):
 
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
-        return self.items.expand(len(users), -1)
+        return self.items.repeat(len(users), 1)
 
 
 class ItemGraph(Scorer):
@@ -128,7 +130,7 @@ class ItemGraph(Scorer):
         if self.weights_indptr is None or self.weights_indices is None:
             return histories @ self.weights
         size = (self.num_items, self.num_items)
-        sparse = torch.sparse_csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size=size)
+        sparse = csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size)
         return (sparse @ histories.T.contiguous()).T
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gnnseg.checkpoint import load_resume, save_resume
 from gnnseg.config import Config
+from gnnseg.errors import CheckpointError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
@@ -37,9 +39,9 @@ class Best:
     stale: int = 0
 
     def look(self, value: float, epoch: int, model: SegmentRecommender) -> None:
-        """Compare with the state now."""
+        """Compare with the state now; without a metric (NaN) the latest is the best."""
         self.stale += 1
-        if value > self.value:
+        if value > self.value or math.isnan(value):
             self.value, self.epoch, self.stale = value, epoch, 0
             self.weights = _copy(model)
 
@@ -66,7 +68,8 @@ class Progress:
     def resume(cls, folder: Path) -> Progress:
         """Read the progress of an interrupted run."""
         tensors, state = load_resume(folder)
-        return cls(state["stage"], state["history"], state["global_value"], folder, (tensors, state))
+        value = _number(state["global_value"])
+        return cls(state["stage"], state["history"], value, folder, (tensors, state))
 
 
 def fit_stage(
@@ -92,14 +95,16 @@ def fit_stage(
     loss = LOSSES.create(config.loss).to(graph.device)
     seed_torch(config.seed, f"stage {stage}")
     state = start_training(model, schedule, torch_rng(config.seed, f"stage {stage}", graph.device), stage)
-    best = Best(validate(), 0, _copy(model))
-    if progress.resumed is not None:
+    if progress.resumed is None:
+        best = Best(validate(), 0, _copy(model))
+    else:
         best = _restore(progress.resumed, model, state)
         progress.resumed = None
     name = "training" if stage == 1 else "fine-tuning"
     with tracker.task(name, schedule.epochs) as task:
         task.advance(state.epoch)
-        for report in train(model, graph, loss, schedule, state):
+        lasting = best.stale < schedule.patience  # a resumed stage may have lost it
+        for report in train(model, graph, loss, schedule, state) if lasting else ():
             record = {"stage": stage, **asdict(report)}
             if report.epoch % schedule.evaluate_every == 0 or report.epoch == schedule.epochs:
                 record[f"valid_{config.choose_by}"] = value = validate()
@@ -113,6 +118,7 @@ def fit_stage(
                 task.fits(report.epoch)
                 break
     model.load_state_dict(best.weights)
+    model.eval()
     return best
 
 
@@ -147,7 +153,13 @@ def _restore(
     resumed: tuple[dict[str, Tensor], dict[str, Any]], model: SegmentRecommender, state: TrainingState
 ) -> Best:
     tensors, description = resumed
-    model.load_state_dict(_under("model.", tensors))
+    try:
+        model.load_state_dict(_under("model.", tensors))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"the interrupted run does not fit its data, which have changed: {reason}"
+        ) from None
     slots: dict[int, dict[str, Tensor]] = {}
     for key, tensor in _under("optimizer.", tensors).items():
         index, _, name = key.partition(".")
@@ -159,7 +171,12 @@ def _restore(
     state.epoch = description["epoch"]
     best = description["best"]
     weights = {name: t.to(state.generator.device) for name, t in _under("best.", tensors).items()}
-    return Best(best["value"], best["epoch"], weights, best["stale"])
+    return Best(_number(best["value"]), best["epoch"], weights, best["stale"])
+
+
+def _number(value: float | None) -> float:
+    """JSON has null for NaN."""
+    return float("nan") if value is None else value
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from gnnseg.errors import GnnsegError
 from gnnseg.files import to_json
 
 
@@ -43,9 +44,16 @@ class JsonLines(Tracker):
         self.path = path
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one line."""
-        with self.path.open("a", encoding="utf-8") as lines:
-            lines.write(to_json(dict(record), indent=None) + "\n")
+        """Append one line.
+
+        Raises:
+            GnnsegError: If it cannot be written, such as on a full disk.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as lines:
+                lines.write(to_json(dict(record), indent=None) + "\n")
+        except OSError as error:
+            raise GnnsegError(f"cannot write '{self.path}': {error.strerror or error}") from error
 
 
 class Trackers(Tracker):

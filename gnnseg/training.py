@@ -101,14 +101,16 @@ def train(
         total = torch.zeros((), device=graph.device)
         order = torch.randperm(len(users), generator=state.generator, device=graph.device)
         for batch in order.split(schedule.batch_size):
-            drawn = negatives.draw(users[batch], schedule.num_negatives, state.generator)
+            some, place = users[batch].unique(return_inverse=True)
+            drawn = negatives.draw(some, schedule.num_negatives, state.generator)
             positive, negative = _scores(
-                embed(), users[batch], items[batch], drawn, loss.cosine, schedule.precision
+                _tables(embed(), loss), some, place, items[batch], drawn, schedule.precision
             )
             value = loss(positive, negative)
             state.optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            state.optimizer.step()
+            if value.requires_grad:  # not so for a head without parameters on a frozen encoder
+                value.backward()
+                state.optimizer.step()
             total += value.detach() * len(batch)
         mean = float(total) / len(users)
         if not math.isfinite(mean):
@@ -137,17 +139,32 @@ def _embedder(model: SegmentRecommender, graph: BipartiteGraph) -> Callable[[], 
     return lambda: model.condition(fixed)
 
 
+def _tables(embeddings: Embeddings, loss: Loss) -> Embeddings:
+    """What is multiplied: unit vectors where the loss works on cosines."""
+    return Embeddings(*(F.normalize(x, dim=1) for x in embeddings)) if loss.cosine else embeddings
+
+
 def _scores(
-    embeddings: Embeddings, users: Tensor, items: Tensor, drawn: Tensor, cosine: bool, precision: str
+    tables: Embeddings, some: Tensor, place: Tensor, items: Tensor, drawn: Tensor, precision: str
 ) -> tuple[Tensor, Tensor]:
-    """Scores of observed pairs ``[B]`` and of drawn items ``[B, K]``."""
-    device = users.device.type
-    with torch.autocast(
-        device, getattr(torch, precision), enabled=device == "cuda" and precision != "float32"
-    ):
-        user_table, item_table = embeddings
-        if cosine:
-            user_table, item_table = F.normalize(user_table, dim=1), F.normalize(item_table, dim=1)
-        user = F.embedding(users, user_table)
-        positive = (user * F.embedding(items, item_table)).sum(-1)
-        return positive, (F.embedding(drawn, item_table) @ user.unsqueeze(-1)).squeeze(-1)
+    """Scores of the pairs of a batch and of the items drawn for their users.
+
+    Args:
+        tables: Users ``[U, d]`` and items ``[I, d]``.
+        some: The different users of the batch, ``[b]``.
+        place: Which of them each pair belongs to, ``[B]``.
+        items: Item of each pair, ``[B]``.
+        drawn: Items drawn for each of the users, ``[b, K]``; a user's pairs share them.
+        precision: Of the products, on CUDA.
+
+    Returns:
+        ``[B]`` and ``[B, K]``.
+    """
+    device = items.device.type
+    mixed = device == "cuda" and precision != "float32"
+    with torch.autocast(device, getattr(torch, precision), enabled=mixed):
+        user = tables.users.index_select(0, some)
+        item = tables.items.index_select(0, items)
+        other = tables.items.index_select(0, drawn.view(-1)).view(*drawn.shape, -1)
+        positive = (user.index_select(0, place) * item).sum(-1)
+        return positive, torch.einsum("bkd,bd->bk", other, user).index_select(0, place)

@@ -18,7 +18,9 @@ from gnnseg.cli import options
 @click.option("--models", help="Comma-separated names or YAML files.  [default: all of the dataset]")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds of training.")
 @click.option("--quick", is_flag=True, help="One seed and few epochs: see that everything works.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: benchmarks-out/<dataset>]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder.  [default: a new one in benchmarks-out/]"
+)
 @options.device
 @options.as_json
 @options.quiet
@@ -35,7 +37,7 @@ def benchmark(
 ) -> None:
     """Compare models on one dataset: same split, same users, intervals and paired tests."""
     from gnnseg.benchmark import benchmark as measure
-    from gnnseg.checkpoint import refuse_existing
+    from gnnseg.checkpoint import free_folder, refuse_existing
     from gnnseg.cli.progress import tracker
     from gnnseg.files import to_json
     from gnnseg.report import save_results
@@ -44,7 +46,7 @@ def benchmark(
         refuse_existing(out)
     chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
     results = measure(dataset, chosen, seeds=seeds, quick=quick, device=device, tracker=tracker(quiet))
-    folder = out or Path("benchmarks-out") / results["dataset"]["name"]
+    folder = out or free_folder(Path("benchmarks-out") / results["dataset"]["name"])
     save_results(results, folder)
     if json_:
         click.echo(to_json(results))

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from gnnseg.tracking import Task, Tracker
 
@@ -112,11 +113,26 @@ class _Lines(Task):
         self._total = total
 
 
-def table(title: str, header: list[str], rows: list[list[str]], highlight: int | None = None) -> Table:
-    """A table whose first column is text and whose others are numbers; one row can stand out."""
-    result = Table(title=title, title_justify="left", header_style="bold")
+def table(
+    title: str,
+    header: list[str],
+    rows: list[list[str]],
+    highlight: int | None = None,
+    words: tuple[int, ...] = (),
+) -> Table:
+    """A table of plain text (markup is not read).
+
+    Args:
+        title: Above it.
+        header: Names of the columns.
+        rows: Cells.
+        highlight: A row to make stand out.
+        words: Columns of words besides the first; the others hold numbers and end at the right.
+    """
+    result = Table(title=Text(title), title_justify="left", header_style="bold")
     for position, name in enumerate(header):
-        result.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+        left = position == 0 or position in words
+        result.add_column(name, justify="left" if left else "right", overflow="fold")
     for position, cells in enumerate(rows):
-        result.add_row(*cells, style="bold green" if position == highlight else None)
+        result.add_row(*map(Text, cells), style="bold green" if position == highlight else None)
     return result

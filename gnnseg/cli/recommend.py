@@ -61,17 +61,13 @@ def recommend(
 
 
 def _show(found: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-
     from gnnseg.cli.progress import out, table
 
     for entry in found:
         shares = ", ".join(f"{s} ({p:.0%})" for s, p in sorted(entry["segment"].items(), key=lambda x: -x[1]))
         title = f"user {entry['user']}" if entry["user"] else "somebody new"
-        rows = [[escape(i["text"][:70]) or i["item"], i["item"], f"{i['score']:.3f}"] for i in entry["items"]]
-        out.print(
-            table(escape(title) + (f", segment {shares}" if shares else ""), ["item", "id", "score"], rows)
-        )
+        rows = [[i["text"][:60] or i["item"], i["item"], f"{i['score']:.3f}"] for i in entry["items"]]
+        out.print(table(title + (f", segment {shares}" if shares else ""), ["item", "id", "score"], rows))
 
 
 def _write_all(recommender: Recommender, k: int, out: Path, quiet: bool) -> int:

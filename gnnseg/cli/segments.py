@@ -31,24 +31,22 @@ def segments(run: str, json_: bool, quiet: bool) -> None:
 
 
 def _show(run: str, found: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     from gnnseg.cli.progress import out, table
 
-    measured = "  ".join(f"{k} {'-' if v is None else format(v, '.3f')}" for k, v in found["quality"].items())
-    rows = []
-    for segment in found["segments"]:
-        profile = segment["profile"]
-        likes = ", ".join(f"{x['name']} x{x['lift']:.1f}" for x in profile.get("tags", [])[:4])
-        rows.append(
-            [
-                str(segment["segment"]),
-                f"{segment['users']} ({segment['share']:.0%})",
-                f"{segment['activity']:.0f}",
-                escape(likes),
-                escape("; ".join(item["name"][:40] for item in profile["likes"][:3])),
-            ]
-        )
+    rows = [_row(segment) for segment in found["segments"]]
     header = ["segment", "users", "activity", "likes more than others", "most lifted items"]
-    out.print(table(f"{run}: {found['num_segments']} segments", header, rows))
-    out.print(measured, highlight=False)
+    out.print(table(f"{run}: {found['num_segments']} segments", header, rows, words=(3, 4)))
+    measured = [f"{k} {'-' if v is None else format(v, '.3f')}" for k, v in found["quality"].items()]
+    out.print("  ".join(measured), highlight=False)
+
+
+def _row(segment: dict[str, Any]) -> list[str]:
+    profile = segment["profile"]
+    tags = [f"{tag['name']} x{tag['lift']:.1f}" for tag in profile.get("tags", [])[:3]]
+    return [
+        str(segment["segment"]),
+        f"{segment['users']} ({segment['share']:.0%})",
+        f"{segment['activity']:.0f}",
+        ", ".join(tags),
+        "; ".join(item["name"][:32] for item in profile["likes"][:2]),
+    ]

@@ -17,7 +17,9 @@ DEFAULT_CONFIG = "movielens/full"
 
 @click.command()
 @click.argument("config", required=False)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/<name>]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a new one in runs/]"
+)
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
 @options.overrides
 @options.seed
@@ -40,7 +42,7 @@ def train(
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
     system on the bundled MovieLens.
     """
-    from gnnseg.checkpoint import partial_folder
+    from gnnseg.checkpoint import free_folder, partial_folder
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
     from gnnseg.files import to_json
@@ -54,7 +56,7 @@ def train(
     else:
         changes = {"device": device} | ({} if seed is None else {"seed": seed})
         loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
-        out = out or Path("runs") / loaded.name
+        out = out or free_folder(Path("runs") / loaded.name)
     try:
         result = run(loaded, out=out, resume=resume, tracker=tracker(quiet))
     except KeyboardInterrupt:

@@ -23,6 +23,7 @@ class Dataset:
         users: Outside ids of users in row order.
         items: Outside ids of items in row order.
         texts: One text an item, or None.
+        titles: A short name for each item, or None.
         given_test: Mask ``[n]`` of pairs that the source itself keeps for testing, or None.
         user_table: One row a user in row order, or None.
         tags: For each item its labels (genres), or None; used to describe segments.
@@ -33,6 +34,7 @@ class Dataset:
     users: IdMap
     items: IdMap
     texts: tuple[str, ...] | None = None
+    titles: tuple[str, ...] | None = None
     given_test: np.ndarray | None = None
     user_table: pl.DataFrame | None = None
     tags: tuple[tuple[str, ...], ...] | None = None
@@ -46,6 +48,13 @@ class Dataset:
     def num_items(self) -> int:
         """Number of items, ``I``."""
         return len(self.items)
+
+    @property
+    def item_names(self) -> tuple[str, ...]:
+        """What to call each item: its title, or its outside id where it has none."""
+        if self.titles is None:
+            return self.items.ids
+        return tuple(title or name for title, name in zip(self.titles, self.items.ids, strict=True))
 
     @property
     def density(self) -> float:
@@ -77,6 +86,7 @@ class Dataset:
             users=self.users.take(users),
             items=self.items.take(items),
             texts=None if self.texts is None else tuple(self.texts[i] for i in items),
+            titles=None if self.titles is None else tuple(self.titles[i] for i in items),
             tags=None if self.tags is None else tuple(self.tags[i] for i in items),
             given_test=None if self.given_test is None else self.given_test[kept],
             user_table=None if self.user_table is None else self.user_table[users],

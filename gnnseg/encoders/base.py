@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnseg.components import Component, PositiveFloat, PositiveInt
-from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.graph import BipartiteGraph, Embeddings, csr_tensor
 
 
 class GraphEncoder(Component, nn.Module, ABC):
@@ -101,7 +101,7 @@ def history_matrix(histories: sp.csr_matrix, power: float, like: Tensor) -> Tens
     crow = torch.from_numpy(histories.indptr).to(like.device)
     col = torch.from_numpy(histories.indices).to(like.device)
     values = torch.repeat_interleave(lengths.pow(-power), crow.diff().long())
-    return torch.sparse_csr_tensor(crow, col, values, size=histories.shape)
+    return csr_tensor(crow, col, values, histories.shape)
 
 
 def _average(histories: sp.csr_matrix, items: Tensor) -> Tensor:

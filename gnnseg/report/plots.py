@@ -34,16 +34,16 @@ def accuracy(results: Mapping[str, Any], metric: str) -> Figure:
     figure = _figure(0.45 * len(results["models"]) + 1.4)
     axes = figure.subplots()
     models = results["models"][::-1]
-    means = [model["metrics"][metric]["mean"] for model in models]
-    errors = [
-        [m["metrics"][metric]["mean"] - m["metrics"][metric]["low"] for m in models],
-        [m["metrics"][metric]["high"] - m["metrics"][metric]["mean"] for m in models],
-    ]
+    found = [model["metrics"][metric] for model in models]
+    means = [f["mean"] for f in found]
+    # rounding may put an end on the wrong side of the mean
+    errors = [[max(0.0, f["mean"] - f["low"]) for f in found], [max(0.0, f["high"] - f["mean"]) for f in found]]
     colours = [ORANGE, *[BLUE] * (len(models) - 1)]
     axes.barh(range(len(models)), means, xerr=errors, color=colours, ecolor=GREY, capsize=3, height=0.65)
-    axes.set_yticks(range(len(models)), [model["name"] for model in models])
+    axes.set_yticks(range(len(models)), [model["name"] for model in models], parse_math=False)
     axes.set_xlabel(f"test {metric} (95 % bootstrap interval over users)")
-    axes.set_title(f"{results['dataset']['name']}: accuracy", loc="left", fontsize=11)
+    title = f"{results['dataset']['name']}: accuracy"
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     return figure
 
 
@@ -55,12 +55,15 @@ def cost(results: Mapping[str, Any], metric: str) -> Figure:
     for model in results["models"]:
         x, y = max(mean_seconds(model, "fit"), 1e-3), model["metrics"][metric]["mean"]
         axes.scatter(x, y, color=ORANGE if model["name"] == last else BLUE, s=40, zorder=3)
-        axes.annotate(model["name"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            model["name"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8, parse_math=False
+        )
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     axes.set_xlabel("seconds to fit (log scale)")
     axes.set_ylabel(f"test {metric}")
-    axes.set_title(f"{results['dataset']['name']}: accuracy against cost", loc="left", fontsize=11)
+    title = f"{results['dataset']['name']}: accuracy against cost"
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def comparison_rows(results: Results, metric: str) -> tuple[list[str], list[list
         [
             c["baseline"],
             f"{c['difference']:+.4f}",
-            "" if c["relative"] is None else f"{c['relative']:+.1%}",
+            _share(c["relative"]),
             f"{c['low']:+.4f} to {c['high']:+.4f}",
             f"{c['p_adjusted']:.2g}",
             str(c["users"]),
@@ -76,9 +77,14 @@ def verdict(results: Results, metric: str) -> str:
     word = "ties with"
     if row["p_adjusted"] < 0.05:
         word = "beats" if row["difference"] > 0 else "does not beat"
-    relative = "" if row["relative"] is None else f" {row['relative']:+.1%}"
     of = f"{last} {word} {best['name']}, the best of the others, on {metric}"
-    return f"{of}:{relative} (p {row['p_adjusted']:.2g})."
+    figures = [_share(row["relative"]), f"(p {row['p_adjusted']:.2g})"]
+    return f"{of}: {' '.join(filter(None, figures))}."
+
+
+def _share(value: float | None) -> str:
+    """``+1.2%``; nothing where there is no such number, which is null in JSON and NaN before."""
+    return "" if value is None or math.isnan(value) else f"{value:+.1%}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

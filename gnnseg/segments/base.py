@@ -61,8 +61,21 @@ class Segmenter(Component, nn.Module, ABC):
 
     @property
     def labels(self) -> Tensor:
-        """The strongest segment of each fitted user, ``[U]``."""
-        return self.memberships.argmax(1)
+        """The strongest segment of each fitted user, ``[U]``.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+        """
+        return self.memberships[:, : self.num_segments].argmax(1)
+
+    def check_learned(self, name: str) -> None:
+        """Refuse to go on before a buffer has been learned or loaded.
+
+        Raises:
+            NotFittedError: If there is no such buffer.
+        """
+        if name not in self._buffers:
+            raise NotFittedError(f"{type(self).__name__} has no {name} yet; call fit first")
 
     def learned(self, **buffers: Tensor) -> None:
         """Store what was learned, on the CPU's numbers as given, as float32 buffers."""

@@ -68,6 +68,7 @@ class KMeans(Segmenter):
 
     def forward(self, users: Tensor) -> Tensor:
         """``[B, d] -> [B, S]``."""
+        self.check_learned("centres")
         return soft_assign(self._points(users), self.centres, self.width)
 
     def _points(self, users: Tensor) -> Tensor:
@@ -104,10 +105,12 @@ class GaussianMixture(Segmenter):
 
     def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
         """Learn weights, means and variances."""
-        from sklearn import mixture
+        import warnings
+
+        from sklearn import exceptions, mixture
 
         check_users(embeddings.users, max(2, self._wanted))
-        points = self._points(embeddings.users).double().cpu().numpy()
+        points = self._points(embeddings.users.detach()).double().cpu().numpy()
         model = mixture.GaussianMixture(
             self._wanted,
             covariance_type="diag",
@@ -115,7 +118,10 @@ class GaussianMixture(Segmenter):
             random_state=as_seed(rng),
             max_iter=300,
             tol=1e-3,
-        ).fit(points)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+            model.fit(points)
         like = embeddings.users.device
         self.learned(
             log_weights=torch.from_numpy(np.log(model.weights_)).to(like),
@@ -127,6 +133,7 @@ class GaussianMixture(Segmenter):
 
     def forward(self, users: Tensor) -> Tensor:
         """``[B, d] -> [B, S]``."""
+        self.check_learned("means")
         offsets = self._points(users).unsqueeze(1) - self.means
         quadratic = (offsets.square() / self.variances).sum(-1)
         log_joint = self.log_weights - 0.5 * (quadratic + self.variances.log().sum(-1))
@@ -147,7 +154,7 @@ def kmeans(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
         fitted = cluster.KMeans(num_segments, n_init=num_starts, random_state=as_seed(rng)).fit(
-            points.double().cpu().numpy()
+            points.detach().double().cpu().numpy()
         )
     centres = torch.from_numpy(fitted.cluster_centers_).to(points)
     return centres, torch.from_numpy(fitted.labels_.astype(np.int64)).to(points.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from abc import abstractmethod
 from typing import Any, Literal, Self
 
@@ -47,7 +49,8 @@ class Communities(Segmenter):
         temperature: PositiveFloat = 0.25,
     ) -> None:
         super().__init__()
-        if library != "scikit-network" and library.partition(":")[0] != "networkx":
+        name, colon, backend = library.partition(":")
+        if library != "scikit-network" and (name != "networkx" or bool(colon) != bool(backend)):
             raise ConfigError(f"'library' must be scikit-network or networkx[:backend] (got {library!r})")
         self.resolution = resolution
         self.on = on
@@ -68,7 +71,11 @@ class Communities(Segmenter):
         """Find communities and the mean direction of each."""
         check_users(embeddings.users, 1)
         links = graph.biadjacency() if self.on == "bipartite" else nearest_users(graph, self.num_neighbors)
-        user_labels, target_labels = self._labels(links, as_seed(rng))
+        seed = as_seed(rng)
+        if links.nnz:
+            user_labels, target_labels = self._labels(links, seed)
+        else:
+            user_labels, target_labels = (np.zeros(size, dtype=np.int64) for size in links.shape)
         keep = _large(user_labels, self.min_users)
         column = {label: position for position, label in enumerate(keep.tolist())}
         position = np.array([column.get(label, -1) for label in target_labels.tolist()])
@@ -87,6 +94,7 @@ class Communities(Segmenter):
 
     def forward(self, users: Tensor) -> Tensor:
         """``[B, d] -> [B, S]``."""
+        self.check_learned("centres")
         return soft_assign(F.normalize(users, dim=1), self.centres, self.width)
 
     def _learn_centres(self, directions: Tensor, shares: Tensor) -> None:
@@ -107,7 +115,12 @@ class Communities(Segmenter):
 
         _, _, backend = self.library.partition(":")
         whole = links if square else sp.bmat([[None, links], [links.T, None]])
-        found = self._networkx(nx.from_scipy_sparse_array(whole), seed, backend or None)
+        try:
+            found = self._networkx(nx.from_scipy_sparse_array(whole), seed, backend or None)
+        except (ImportError, NotImplementedError) as error:
+            raise ConfigError(
+                f"{type(self).__name__}: library '{self.library}' cannot be used: {error}"
+            ) from error
         labels = np.empty(whole.shape[0], dtype=np.int64)
         for label, members in enumerate(sorted(found, key=lambda nodes: (-len(nodes), min(nodes)))):
             labels[list(members)] = label
@@ -156,6 +169,7 @@ class Leiden(Communities):
     def _scikit_network(self, seed: int) -> Any:
         from sknetwork import clustering
 
+        _seed_c_library(seed)
         return clustering.Leiden(self.resolution, shuffle_nodes=True, random_state=seed)
 
     def _networkx(self, graph: Any, seed: int, backend: str | None) -> list[set[int]]:
@@ -166,6 +180,12 @@ class Leiden(Communities):
         )
 
 
+def _seed_c_library(seed: int) -> None:
+    """Seed C's ``rand``, which scikit-network's Leiden refines with whatever its ``random_state`` says."""
+    library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+    library.srand(ctypes.c_uint(seed))
+
+
 def nearest_users(graph: BipartiteGraph, num_neighbors: int, block: int = 1024) -> sp.csr_matrix:
     """Each user's nearest users by cosine of their items, symmetric, ``[U, U]``; isolated users have none."""
     from sklearn.preprocessing import normalize
@@ -173,9 +193,9 @@ def nearest_users(graph: BipartiteGraph, num_neighbors: int, block: int = 1024) 
     rows = normalize(graph.biadjacency(), copy=True)
     parts = []
     for start in range(0, graph.num_users, block):
-        similarity = (rows[start : start + block] @ rows.T).tolil(copy=False).tocsr()
-        similarity[np.arange(similarity.shape[0]), np.arange(start, start + similarity.shape[0])] = 0
-        parts.append(_strongest(similarity, num_neighbors))
+        similarity = (rows[start : start + block] @ rows.T).tocoo()
+        similarity.data[similarity.row + start == similarity.col] = 0
+        parts.append(_strongest(similarity.tocsr(), num_neighbors))
     nearest = sp.vstack(parts, format="csr")
     return nearest.maximum(nearest.T).tocsr()
 

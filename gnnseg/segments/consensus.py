@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self, cast
+from typing import Annotated, Self, cast
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from gnnseg.components import Kind, PositiveFloat, PositiveInt, Spec
@@ -16,6 +17,9 @@ from gnnseg.segments.base import Segmenter, check_users, soft_assign, spread
 from gnnseg.segments.clusters import kmeans
 
 SEGMENTERS: Kind[Segmenter] = Kind("segmenter", Segmenter, "gnnseg.segments")
+
+View = Annotated[Spec, BeforeValidator(SEGMENTERS.resolve)]
+"""A view's spec, resolved: a saved config holds its hyper-parameters too."""
 
 
 class Consensus(Segmenter):
@@ -39,7 +43,7 @@ class Consensus(Segmenter):
     def __init__(
         self,
         *,
-        views: Sequence[Spec] = ("Leiden", "KMeans"),
+        views: Sequence[View] = ("Leiden", "KMeans"),
         num_segments: PositiveInt = 6,
         temperature: PositiveFloat = 0.25,
         num_starts: PositiveInt = 4,
@@ -70,5 +74,6 @@ class Consensus(Segmenter):
 
     def forward(self, users: Tensor) -> Tensor:
         """``[B, d] -> [B, S]``."""
+        self.check_learned("centres")
         points = torch.cat([view(users) for view in self.members], dim=1)
         return soft_assign(points, self.centres, self.width)

@@ -232,7 +232,7 @@ def _dataset(name: str, tables: _Tables) -> Dataset:
     items, item_rows = np.unique(ratings["item"].to_numpy(), return_inverse=True)
     movies = align(tables.movies, "item", pl.Series(items))
     tags = tuple(_genres(joined) for joined in movies["genres"].to_list())
-    titles = movies["title"].fill_null("").to_list()
+    titles = tuple(movies["title"].fill_null("").str.strip_chars().to_list())
     return Dataset(
         name=name,
         interactions=Interactions(
@@ -244,9 +244,10 @@ def _dataset(name: str, tables: _Tables) -> Dataset:
         users=IdMap(users, "user"),
         items=IdMap(items, "item"),
         texts=tuple(
-            ". ".join(filter(None, (title.strip(), ", ".join(genres))))
+            ". ".join(filter(None, (title, ", ".join(genres))))
             for title, genres in zip(titles, tags, strict=True)
         ),
+        titles=titles,
         tags=tags,
         user_table=None
         if tables.users is None

@@ -113,6 +113,7 @@ class Table(Source):
         return replace(
             dataset,
             texts=_joined(items, self.text, self.text_join) if self.text else None,
+            titles=tuple(items[self.text[0]].fill_null("").to_list()) if self.text else None,
             tags=_labels(items[self.tags]) if self.tags else None,
         )
 

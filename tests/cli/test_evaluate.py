@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.invoking import failure, invoke, output, printed
+from tests.runs import fit, on_data, saved_baseline, saved_run, trained, write_data
+
+
+def test_json() -> None:
+    metrics = trained().metrics
+    found = printed("evaluate", saved_run())
+    assert found.keys() == {"test", "test_intervals", "segments"}
+    assert found["test"] == {k: metrics["test"][k] for k in found["test"]}
+    assert found["segments"] == metrics["segments"]
+    valid = printed("evaluate", saved_run(), "--split", "valid", "--device", "cpu")
+    assert {k: valid["valid"][k] for k in metrics["valid"]} == metrics["valid"]
+
+
+def test_table() -> None:
+    text = output("evaluate", saved_run())
+    assert f"{trained().metrics['test']['ndcg@10']:.4f}" in text
+    assert "by segment" in text
+    assert "by segment" not in output("evaluate", saved_baseline())
+
+
+def test_quiet() -> None:
+    result = invoke("evaluate", saved_run(), "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_no_run(tmp_path: Path) -> None:
+    assert failure("evaluate", tmp_path / "absent").startswith("there is no run '")
+    assert "is this the folder of a finished run?" in failure("evaluate", tmp_path)
+
+
+def test_damaged(tmp_path: Path) -> None:
+    folder = shutil.copytree(saved_run(), tmp_path / "run")
+    (folder / "embeddings.safetensors").write_bytes(b"no")
+    assert failure("evaluate", folder).startswith(f"cannot read '{folder / 'embeddings.safetensors'}'")
+
+
+def test_data_that_changed(tmp_path: Path) -> None:
+    path = write_data(tmp_path)
+    fit(on_data({"baseline": "Popularity"}, dataset=str(path)), out=tmp_path / "run")
+    ratings = (tmp_path / "ratings.csv").read_text().splitlines()
+    (tmp_path / "ratings.csv").write_text("\n".join(ratings[:-30]) + "\n")
+    assert "have changed since it was trained" in failure("evaluate", tmp_path / "run")
+    (tmp_path / "ratings.csv").unlink()
+    assert "ratings.csv" in failure("evaluate", tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_where_there_is_none() -> None:
+    assert "this machine has 0 of its kind" in failure("evaluate", saved_run(), "--device", "cuda")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from gnnseg.recommend import Recommender
+from tests.cli.invoking import failure, invoke, misuse, output, printed
+from tests.runs import USERS, contents, fill_disk, saved_baseline, saved_run
+
+
+def test_json() -> None:
+    found = printed("recommend", saved_run(), "--user", "1042", "--user", "1007", "-k", "3")
+    assert [entry["user"] for entry in found] == ["1042", "1007"]
+    expected = Recommender.load(saved_run()).recommend(["1042", "1007"], k=3)
+    for entry in found:
+        assert entry.keys() == {"user", "segment", "items"}
+        best = expected[entry["user"]]
+        assert entry["items"] == [{"item": r.item, "score": r.score, "text": r.text} for r in best]
+        assert 0.9 < sum(entry["segment"].values()) < 1.1
+
+
+def test_ten_by_default() -> None:
+    assert len(printed("recommend", saved_run(), "--user", "1000")[0]["items"]) == 10
+
+
+def test_somebody_new() -> None:
+    [entry] = printed("recommend", saved_run(), "--items", "i00, i04", "--items", "i08", "-k", "5")
+    expected = Recommender.load(saved_run()).recommend_for(["i00", "i04", "i08"], k=5)
+    assert entry["user"] == ""
+    assert entry["segment"]
+    assert [item["item"] for item in entry["items"]] == [r.item for r in expected]
+
+
+def test_table() -> None:
+    text = output("recommend", saved_run(), "--user", "1042")
+    assert "user 1042, segment" in text
+    for best in Recommender.load(saved_run()).recommend(["1042"])["1042"]:
+        assert best.item in text
+        assert best.text in text
+    assert "somebody new" in output("recommend", saved_run(), "--items", "i00")
+    assert "segment" not in output("recommend", saved_baseline(), "--user", "1042")
+
+
+def test_quiet() -> None:
+    result = invoke("recommend", saved_run(), "--user", "1042", "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+READERS = {
+    "csv": lambda p: pl.read_csv(p, schema_overrides={"user": pl.String}),
+    "parquet": pl.read_parquet,
+    "jsonl": pl.read_ndjson,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_everybody(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "lists" / f"all.{kind}"
+    result = invoke("recommend", saved_run(), "--all", "--out", path, "-k", "4")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"{USERS * 4} rows written to {path}\n"
+    frame = READERS[kind](path)
+    assert frame.columns == ["user", "rank", "item", "score"]
+    assert frame.shape == (USERS * 4, 4)
+    mine = frame.filter(pl.col("user") == "1042").sort("rank")
+    expected = Recommender.load(saved_run()).recommend(["1042"], k=4)["1042"]
+    assert mine["rank"].to_list() == [1, 2, 3, 4]
+    assert mine["item"].to_list() == [r.item for r in expected]
+    assert mine["score"].to_list() == pytest.approx([r.score for r in expected], rel=1e-5)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--user", "10422"], "unknown user '10422'; did you mean '1042'?"),
+        (["--items", "i00,i9x"], "unknown item 'i9x'"),
+        (["--items", ","], "'items' must name at least one item"),
+        (["--user", "1042", "-k", "500"], "'k' must be between 1 and the number of items"),
+        (["--all", "--out", "all.xlsx"], "--out must end in .parquet, .csv or .jsonl (got 'all.xlsx')"),
+    ],
+)
+def test_bad(arguments: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert problem in failure("recommend", saved_run(), *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_baseline_knows_nobody_new() -> None:
+    assert "ItemKNN has no vectors for new users" in failure("recommend", saved_baseline(), "--items", "i00")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--user", "1", "--items", "i00"],
+        ["--user", "1", "--all", "--out", "all.csv"],
+        ["--all"],
+        ["--user", "1", "--out", "all.csv"],
+    ],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert misuse("recommend", saved_run(), *arguments)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    assert failure("recommend", tmp_path / "absent", "--user", "1").startswith("there is no run '")
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_cannot_be_written(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    message = failure(
+        "recommend", saved_run(), "--all", "--out", tmp_path / "file" / f"all.{kind}", "--quiet"
+    )
+    assert message.startswith("cannot write '")
+    assert contents(tmp_path) == {"file": b"mine"}
+
+
+def test_an_existing_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "all.csv"
+    path.write_text("old")
+    assert invoke("recommend", saved_run(), "--all", "--out", path, "--quiet").exit_code == 0
+    assert path.read_text().startswith("user,rank,item,score\n")
+    assert fill_disk is not None

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gnnseg.baselines import BASELINES, Baseline
+from gnnseg.errors import ConfigError
+from gnnseg.graph import BipartiteGraph
+from gnnseg.ranking import top_k
+from gnnseg.scoring import SCORERS
+from tests.contracts.hyperparameters import wrong_hyperparameters
+from tests.graphs import from_dense, permutations, permuted, random_graph, with_another_edge, with_isolated
+
+each_class = pytest.mark.parametrize("cls", BASELINES.classes().values(), ids=BASELINES.classes())
+GRAPHS = {
+    "random": random_graph(),
+    "isolated": with_isolated(),
+    "one item": from_dense(np.ones((3, 1))),
+    "one user": from_dense(np.array([[1, 0, 1, 0]])),
+}
+
+
+def scores(baseline: Baseline, graph: BipartiteGraph) -> Tensor:
+    return baseline.fit(graph).score(torch.arange(graph.num_users))
+
+
+@each_class
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_shapes_types_and_finite(cls: type[Baseline], graph: BipartiteGraph) -> None:
+    scorer = cls().fit(graph)
+    found = scorer.score(torch.arange(graph.num_users))
+    assert scorer.num_items == graph.num_items
+    assert found.shape == (graph.num_users, graph.num_items)
+    assert found.dtype == torch.float32
+    assert torch.isfinite(found).all()
+
+
+@each_class
+def test_same_graph_same_scores(cls: type[Baseline]) -> None:
+    assert torch.equal(scores(cls(), random_graph()), scores(cls(), random_graph()))
+
+
+@each_class
+def test_fitting_leaves_the_graph_as_it_is(cls: type[Baseline]) -> None:
+    graph, untouched = random_graph(), random_graph()
+    top_k(cls().fit(graph), np.arange(graph.num_users), 3, graph.biadjacency())
+    assert torch.equal(graph.degrees, untouched.degrees)
+    assert np.array_equal(graph.biadjacency().toarray(), untouched.biadjacency().toarray())
+
+
+@each_class
+def test_permuting_nodes_permutes_the_scores(cls: type[Baseline]) -> None:
+    graph = random_graph()
+    users, items = permutations(graph)
+    found = scores(cls(), permuted(graph, users, items))
+    torch.testing.assert_close(found, scores(cls(), graph)[users][:, items], rtol=1e-4, atol=1e-5)
+
+
+@each_class
+def test_the_graph_changes_the_scores(cls: type[Baseline]) -> None:
+    graph = random_graph()
+    other, _, _ = with_another_edge(graph)
+    assert (scores(cls(), graph) - scores(cls(), other)).abs().max() > 1e-4
+
+
+@each_class
+def test_a_run_can_hold_its_scorer(cls: type[Baseline]) -> None:
+    graph = random_graph()
+    scorer = cls().fit(graph)
+    rebuilt = SCORERS[type(scorer).__name__](**scorer.state_dict())
+    assert torch.equal(rebuilt.score(torch.arange(11)), scorer.score(torch.arange(11)))
+
+
+@each_class
+def test_ranking_never_shows_what_was_seen(cls: type[Baseline]) -> None:
+    graph = random_graph()
+    scorer, users = cls().fit(graph), np.arange(graph.num_users)
+    seen = graph.biadjacency().toarray()
+    ranked, values = top_k(scorer, users, graph.num_items, graph.biadjacency())
+    expected = scorer.score(torch.arange(graph.num_users)).numpy()
+    for user in range(graph.num_users):
+        finite = np.isfinite(values[user])
+        assert finite.sum() == graph.num_items - seen[user].sum()
+        assert not seen[user, ranked[user, finite]].any()
+        assert np.array_equal(values[user, finite], expected[user, ranked[user, finite]])
+
+
+@pytest.mark.parametrize(("cls", "name", "value"), wrong_hyperparameters(BASELINES))
+def test_hyperparameter_out_of_range(cls: type[Baseline], name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}.*\(got {value!r}\)"):
+        cls(**{name: value})
+    with pytest.raises(ConfigError, match=rf"^baseline {cls.__name__}: '{name}'.*\(got {value!r}\)"):
+        BASELINES.resolve({"name": cls.__name__, name: value})

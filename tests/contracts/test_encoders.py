@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from gnnseg.encoders import ENCODERS, GraphEncoder
+from gnnseg.errors import ConfigError
+from gnnseg.graph import BipartiteGraph, Embeddings
+from tests.contracts.hyperparameters import wrong_hyperparameters
+from tests.graphs import permutations, permuted, random_graph, randomise, with_another_edge
+
+WITHOUT_GRAPH = {"MatrixFactorization"}
+"""Encoders whose vectors are their inputs, whatever the graph; a test holds them to it."""
+
+GRAPH = random_graph()
+FEATURES = torch.from_numpy(np.random.default_rng(0).normal(size=(GRAPH.num_items, 5))).float()
+START: dict[str, dict[str, str]] = {
+    "none": {},
+    "init": {"features_as": "init"},
+    "input": {"features_as": "input"},
+    "both": {"features_as": "both"},
+}
+
+each_class = pytest.mark.parametrize("cls", ENCODERS.classes().values(), ids=ENCODERS.classes())
+each_start = pytest.mark.parametrize("start", START)
+each_propagating = pytest.mark.parametrize(
+    "cls", [cls for name, cls in ENCODERS.classes().items() if name not in WITHOUT_GRAPH]
+)
+
+
+def build(cls: type[GraphEncoder], start: str = "none", seed: int = 0, **options: Any) -> GraphEncoder:
+    torch.manual_seed(seed)
+    features = None if start == "none" else FEATURES
+    return cls(GRAPH.num_users, GRAPH.num_items, features, **{"dim": 6, **START[start], **options})
+
+
+def close(actual: Embeddings, expected: Embeddings) -> None:
+    torch.testing.assert_close(actual.users, expected.users, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual.items, expected.items, rtol=1e-4, atol=1e-5)
+
+
+@each_class
+def test_builds_with_defaults(cls: type[GraphEncoder]) -> None:
+    encoder = cls(GRAPH.num_users, GRAPH.num_items)
+    encoder.warm_start(GRAPH)
+    embeddings = encoder(GRAPH)
+    assert encoder.dim == 64
+    assert embeddings.users.shape == (GRAPH.num_users, 64)
+    assert embeddings.items.shape == (GRAPH.num_items, 64)
+    assert f"{cls.__name__}(\n  dim=64" in repr(encoder)
+
+
+@each_class
+@each_start
+def test_shapes_types_and_finite(cls: type[GraphEncoder], start: str) -> None:
+    encoder = build(cls, start)
+    encoder.warm_start(GRAPH)
+    for table, count in zip(encoder(GRAPH), (GRAPH.num_users, GRAPH.num_items), strict=True):
+        assert table.shape == (count, 6)
+        assert table.dtype == torch.float32
+        assert torch.isfinite(table).all()
+        assert (table.std(0) > 0).all()
+
+
+@each_class
+@each_start
+def test_gradients_reach_every_parameter(cls: type[GraphEncoder], start: str) -> None:
+    encoder = build(cls, start)
+    randomise(encoder)
+    embeddings = encoder(GRAPH)
+    (embeddings.users @ embeddings.items.T).square().sum().backward()
+    assert list(encoder.parameters())
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@each_class
+@each_start
+def test_gradients_reach_every_node(cls: type[GraphEncoder], start: str) -> None:
+    encoder = build(cls, start)
+    randomise(encoder)
+    sum(table.square().sum() for table in encoder(GRAPH)).backward()
+    for table in (encoder.users, encoder.items):
+        assert (table.weight.grad.abs().sum(1) > 0).all()
+
+
+@each_class
+@each_start
+def test_same_seed_same_result(cls: type[GraphEncoder], start: str) -> None:
+    first, again, other = (build(cls, start, seed) for seed in (3, 3, 4))
+    for encoder in (first, again, other):
+        encoder.warm_start(GRAPH)
+    assert all(map(torch.equal, first(GRAPH), again(GRAPH)))
+    assert all(map(torch.equal, first(GRAPH), first(GRAPH)))
+    if start != "init":
+        assert not torch.equal(first(GRAPH).users, other(GRAPH).users)
+
+
+@each_class
+@each_start
+def test_permuting_nodes_permutes_the_output(cls: type[GraphEncoder], start: str) -> None:
+    encoder, other = build(cls, start), build(cls, start, seed=9)
+    randomise(encoder)
+    users, items = permutations(GRAPH)
+    state = encoder.state_dict()
+    state["users.weight"] = state["users.weight"][users]
+    state["items.weight"] = state["items.weight"][items]
+    if "item_features" in state:
+        state["item_features"] = state["item_features"][items]
+    other.load_state_dict(state)
+    straight = encoder(GRAPH)
+    close(other(permuted(GRAPH, users, items)), Embeddings(straight.users[users], straight.items[items]))
+
+
+@each_class
+def test_permuting_items_permutes_their_start(cls: type[GraphEncoder]) -> None:
+    """Principal components and warm starts are of the items, not of their order."""
+    users, items = permutations(GRAPH)
+    other = cls(GRAPH.num_users, GRAPH.num_items, FEATURES[items], dim=5)
+    straight = cls(GRAPH.num_users, GRAPH.num_items, FEATURES, dim=5)
+    straight.warm_start(GRAPH)
+    other.warm_start(permuted(GRAPH, users, items))
+    torch.testing.assert_close(other.items.weight, straight.items.weight[items], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(other.users.weight, straight.users.weight[users], rtol=1e-4, atol=1e-5)
+
+
+@each_class
+@each_start
+def test_state_dict_round_trip(cls: type[GraphEncoder], start: str) -> None:
+    encoder, other = build(cls, start), build(cls, start, seed=5)
+    randomise(encoder)
+    other.load_state_dict({name: tensor.clone() for name, tensor in encoder.state_dict().items()})
+    assert all(map(torch.equal, encoder(GRAPH), other(GRAPH)))
+
+
+@each_class
+@pytest.mark.parametrize("start", ["init", "input", "both"])
+def test_state_dict_holds_what_is_needed_of_the_features(cls: type[GraphEncoder], start: str) -> None:
+    """A run is read back without its texts: zeros stand in for the features, the state has the rest."""
+    encoder = build(cls, start)
+    randomise(encoder)
+    other = cls(GRAPH.num_users, GRAPH.num_items, torch.zeros_like(FEATURES), dim=6, **START[start])
+    other.load_state_dict(encoder.state_dict())
+    assert all(map(torch.equal, encoder(GRAPH), other(GRAPH)))
+
+
+@each_propagating
+@each_start
+def test_the_graph_changes_users_and_items(cls: type[GraphEncoder], start: str) -> None:
+    encoder = build(cls, start)
+    randomise(encoder)
+    other, user, item = with_another_edge(GRAPH)
+    before, after = encoder(GRAPH), encoder(other)
+    assert (after.users[user] - before.users[user]).abs().max() > 1e-3
+    assert (after.items[item] - before.items[item]).abs().max() > 1e-3
+
+
+@each_propagating
+def test_news_travels_from_items_to_users_and_back(cls: type[GraphEncoder]) -> None:
+    encoder = build(cls)
+    randomise(encoder)
+    links = torch.from_numpy(GRAPH.biadjacency().toarray()) > 0
+    embeddings = encoder(GRAPH)
+    for user in range(GRAPH.num_users):
+        grad = torch.autograd.grad(embeddings.users[user].sum(), encoder.items.weight, retain_graph=True)[0]
+        assert (grad.abs().sum(1)[links[user]] > 0).all()
+    for item in range(GRAPH.num_items):
+        grad = torch.autograd.grad(embeddings.items[item].sum(), encoder.users.weight, retain_graph=True)[0]
+        assert (grad.abs().sum(1)[links[:, item]] > 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_GRAPH))
+@each_start
+def test_without_a_graph_the_vectors_are_the_inputs(name: str, start: str) -> None:
+    encoder = build(ENCODERS.classes()[name], start)
+    randomise(encoder)
+    other, _, _ = with_another_edge(GRAPH)
+    for graph in (GRAPH, other):
+        assert torch.equal(torch.cat(encoder(graph)), encoder.inputs())
+
+
+@each_class
+def test_features_matter(cls: type[GraphEncoder]) -> None:
+    for start in ("init", "input", "both"):
+        torch.manual_seed(0)
+        other = cls(GRAPH.num_users, GRAPH.num_items, FEATURES.flip(0), dim=6, **START[start])
+        assert not torch.allclose(build(cls, start)(GRAPH).items, other(GRAPH).items)
+
+
+@each_class
+@each_start
+def test_fold_in_of_users_who_were_not_there(cls: type[GraphEncoder], start: str) -> None:
+    encoder = build(cls, start)
+    encoder.warm_start(GRAPH)
+    histories = sp.csr_matrix(
+        np.array([[1, 0, 0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0, 0, 0], [0] * 8], dtype=np.float32)
+    )
+    vectors = encoder.fold_in(GRAPH, histories)
+    assert vectors.shape == (3, 6)
+    assert vectors.dtype == torch.float32
+    assert not vectors.requires_grad
+    assert torch.isfinite(vectors).all()
+    assert not torch.allclose(vectors[0], vectors[1])
+    alone = torch.cat([encoder.fold_in(GRAPH, histories[row]) for row in range(3)])
+    torch.testing.assert_close(vectors, alone)
+
+
+@each_class
+def test_fold_in_scores_by_history(cls: type[GraphEncoder]) -> None:
+    """In a graph of two halves, a new user of one half scores that half's items above the other's."""
+    matrix = np.kron(np.eye(2), np.ones((8, 4)))
+    graph = BipartiteGraph(sp.csr_matrix(matrix.astype(np.float32)))
+    encoder = cls(16, 8, torch.from_numpy(np.kron(np.eye(2), np.ones((4, 1)))).float(), dim=2)
+    encoder.warm_start(graph)
+    new = encoder.fold_in(graph, sp.csr_matrix(np.array([[1, 1, 0, 0, 0, 0, 0, 0]], dtype=np.float32)))
+    scores = (new @ encoder(graph).items.T).squeeze(0)
+    assert scores[:4].min() > scores[4:].max()
+
+
+@each_class
+def test_training_mode_without_dropout_changes_nothing(cls: type[GraphEncoder]) -> None:
+    encoder = build(cls)
+    trained: Tensor = encoder.train()(GRAPH).users
+    assert torch.equal(trained, encoder.eval()(GRAPH).users)
+
+
+@pytest.mark.parametrize(("cls", "name", "value"), wrong_hyperparameters(ENCODERS))
+def test_hyperparameter_out_of_range(cls: type[GraphEncoder], name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}.*\(got {value!r}\)"):
+        cls(GRAPH.num_users, GRAPH.num_items, **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=rf"^encoder {cls.__name__}: '{name}'.*\(got {value!r}\)"):
+        ENCODERS.resolve({"name": cls.__name__, name: value})

@@ -1,0 +1,1 @@
+"""Somebody else's components; nothing in gnnseg knows of them."""

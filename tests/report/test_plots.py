@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import struct
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from gnnseg.errors import GnnsegError
+from gnnseg.report.plots import accuracy, cost, save_plots
+from tests.report.test_tables import results
+from tests.runs import contents, fill_disk
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(path: Path) -> str:
+    """What an SVG file says in words, which matplotlib keeps in comments beside the outlines."""
+    return path.read_text(encoding="utf-8")
+
+
+def test_files(tmp_path: Path) -> None:
+    files = save_plots(results(), tmp_path)
+    assert [path.name for path in files] == ["accuracy.png", "accuracy.svg", "cost.png", "cost.svg"]
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in files}
+    for path in files:
+        if path.suffix == ".png":
+            data = path.read_bytes()
+            assert data.startswith(b"\x89PNG\r\n\x1a\n")
+            assert data.endswith(b"IEND\xaeB`\x82")
+            width, height = struct.unpack(">II", data[16:24])
+            assert width > 600
+            assert height > 300
+        else:
+            root = ElementTree.parse(path).getroot()
+            assert root.tag == f"{SVG}svg"
+            assert len(root.findall(f".//{SVG}path")) > 10
+            assert all(name in texts(path) for name in ("pop", "knn", "full", "small"))
+
+
+def test_accuracy() -> None:
+    axes = accuracy(results(), "ndcg@10").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["full", "knn", "pop"]
+    assert [bar.get_width() for bar in axes.patches] == [0.15, 0.1, 0.05]
+    assert (
+        axes.patches[0].get_facecolor() != axes.patches[1].get_facecolor() == axes.patches[2].get_facecolor()
+    )
+    assert "ndcg@10" in axes.get_xlabel()
+    assert "95 %" in axes.get_xlabel()
+
+
+def test_intervals() -> None:
+    axes = accuracy(results(), "recall@10").axes[0]
+    [bars] = axes.collections
+    ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+    assert ends == [pytest.approx([m - 0.01, m + 0.02]) for m in (0.3, 0.2, 0.1)]
+
+
+def test_cost() -> None:
+    axes = cost(results(), "recall@10").axes[0]
+    points = [tuple(dots.get_offsets()[0]) for dots in axes.collections]
+    assert points == [(1.5, 0.1), (1.5, 0.2), (1.5, 0.3)]
+    assert [label.get_text() for label in axes.texts] == ["pop", "knn", "full"]
+    assert axes.get_xscale() == "log"
+
+
+def test_an_interval_that_rounding_has_moved(tmp_path: Path) -> None:
+    found = results()
+    interval = found["models"][0]["metrics"]["ndcg@10"]
+    interval["low"] = interval["mean"] + 1e-17 + 1e-16
+    interval["high"] = interval["mean"] - 1e-16
+    assert interval["low"] > interval["mean"] > interval["high"]
+    assert len(save_plots(found, tmp_path)) == 4
+
+
+def test_one_model_that_took_no_time(tmp_path: Path) -> None:
+    found = {**results(), "models": results()["models"][:1], "comparisons": []}
+    for run in found["models"][0]["runs"]:
+        run["seconds"]["fit"] = 0.0
+    assert len(save_plots(found, tmp_path)) == 4
+
+
+def test_names_are_not_read_as_formulas(tmp_path: Path) -> None:
+    found = results()
+    found["models"][0]["name"] = "a_$x^"
+    found["models"][1]["name"] = "$\\nonsense{$"
+    assert len(save_plots(found, tmp_path)) == 4
+
+
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        fill_disk(patch, "accuracy.svg")
+        with pytest.raises(GnnsegError, match=r"cannot write '.*accuracy.svg': No space left on device"):
+            save_plots(results(), tmp_path)
+    assert set(contents(tmp_path)) == {"accuracy.png"}

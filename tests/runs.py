@@ -1,0 +1,193 @@
+"""A small world with planted groups, and runs on it that tests share."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import functools
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from gnnseg.pipeline import Run, fit
+from gnnseg.tracking import Tracker
+
+USERS, ITEMS, GROUPS, EACH = 60, 80, 4, 12
+"""Each user has ``EACH`` items, most of them of the user's own group."""
+
+WORDS = ("space robot alien", "love wedding kiss", "crime detective gun", "dragon wizard sword")
+
+DATA: dict[str, Any] = {
+    "source": {
+        "name": "Table",
+        "interactions": "ratings.csv",
+        "user": "who",
+        "item": "what",
+        "rating": "stars",
+        "items": "items.csv",
+        "item_id": "id",
+        "text": ["title"],
+    },
+    "split": {"name": "Random", "valid": 0.15, "test": 0.15},
+    "metrics": ["recall@10", "ndcg@10"],
+}
+
+SCHEDULE = {"batch_size": 256, "learning_rate": 0.02, "num_negatives": 2, "evaluate_every": 2}
+
+PLAIN: dict[str, Any] = {
+    "encoder": {"name": "LightGCN", "dim": 8, "num_layers": 2},
+    "train": {"epochs": 6, **SCHEDULE},
+}
+
+FULL: dict[str, Any] = {
+    **PLAIN,
+    "text": {"name": "TfidfEncoder", "num_features": 6},
+    "segmenter": {"name": "Consensus", "views": ["Leiden", "KMeans"], "num_segments": 3},
+    "head": {"name": "FiLM"},
+    "fine_tune": {"epochs": 6, **SCHEDULE},
+}
+
+
+def pairs(seed: int = 0) -> list[tuple[int, int]]:
+    """Users and items by number."""
+    rng = np.random.default_rng(seed)
+    group = np.arange(ITEMS) % GROUPS
+    chances = [np.where(group == user % GROUPS, 8.0, 1.0) for user in range(USERS)]
+    chosen = [rng.choice(ITEMS, EACH, replace=False, p=c / c.sum()) for c in chances]
+    return [(user, int(item)) for user, items in enumerate(chosen) for item in items]
+
+
+def write_yaml(path: Path, content: Mapping[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+    return path
+
+
+def write_data(
+    folder: Path,
+    rows: Iterable[tuple[object, ...]] | None = None,
+    header: str = "who,what,stars",
+    **changes: Any,
+) -> Path:
+    """Tables and the YAML file of a dataset; users are called 1000, 1001, ..., items i00, i01, ..."""
+    if rows is None:
+        rows = [(1000 + user, f"i{item:02}", 4) for user, item in pairs()]
+    lines = [header, *(",".join(str(cell) for cell in row) for row in rows)]
+    (folder / "ratings.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    titles = [f"i{item:02},{WORDS[item % GROUPS]} {item // GROUPS}" for item in range(ITEMS)]
+    (folder / "items.csv").write_text("\n".join(["id,title", *titles]) + "\n", encoding="utf-8")
+    return write_yaml(folder / "small.yaml", {**DATA, **changes})
+
+
+@functools.cache
+def workspace() -> Path:
+    """A folder that lives as long as the tests do."""
+    folder = Path(tempfile.mkdtemp(prefix="gnnseg-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def dataset() -> str:
+    """The dataset's YAML file."""
+    return str(write_data(workspace()))
+
+
+def on_data(content: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The content of a config on the small world, on the CPU."""
+    return {"dataset": dataset(), "device": "cpu", **content, **changes}
+
+
+@functools.cache
+def trained() -> Run:
+    """The full system, saved in :func:`saved_run`."""
+    return fit(on_data(FULL, name="full"), out=workspace() / "full")
+
+
+@functools.cache
+def saved_run() -> Path:
+    """The folder of the full system; not to be changed."""
+    trained()
+    return workspace() / "full"
+
+
+@functools.cache
+def saved_baseline() -> Path:
+    """The folder of a run without embeddings; not to be changed."""
+    fit(on_data({"baseline": "ItemKNN"}, name="knn"), out=workspace() / "knn")
+    return workspace() / "knn"
+
+
+def scores(run: Run) -> torch.Tensor:
+    """Of all users and items."""
+    return run.scorer.score(torch.arange(run.data.dataset.num_users))
+
+
+def same_state(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    """Whether two modules hold the same tensors, bit for bit."""
+    a, b = first.state_dict(), second.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def untimed(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Epoch reports without what a clock says."""
+    return [{k: v for k, v in record.items() if k not in ("seconds", "rate")} for record in history]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+class Interrupt(Tracker):
+    """Presses Ctrl-C when an epoch is reported; keeps the epochs before it."""
+
+    def __init__(self, stage: int, epoch: int) -> None:
+        self.at = (stage, epoch)
+        self.seen: list[tuple[int, int]] = []
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        if (record["stage"], record["epoch"]) == self.at:
+            raise KeyboardInterrupt
+        self.seen.append((record["stage"], record["epoch"]))
+
+
+class _Full:
+    """A file on a disk without space."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> _Full:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From now on the disk is full whenever a file whose name contains ``name`` is written to."""
+    true_open = io.open
+
+    def full_open(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        opened = true_open(file, mode, *args, **kwargs)
+        writes = set(mode) & set("wax+")
+        named = not isinstance(file, int) and name in Path(os.fsdecode(file)).name
+        return _Full(opened) if writes and named else opened
+
+    monkeypatch.setattr("io.open", full_open)
+    monkeypatch.setattr("builtins.open", full_open)

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gnnseg.config import (
+    KINDS,
+    Config,
+    DatasetConfig,
+    Schedule,
+    find_config,
+    load_config,
+    load_dataset_config,
+    read_yaml,
+    shipped_configs,
+    shipped_datasets,
+)
+from gnnseg.data import SOURCES, SPLITS
+from gnnseg.errors import ConfigError
+from gnnseg.files import configs_folder
+from tests.runs import DATA, FULL, PLAIN, on_data, write_data, write_yaml
+
+EXPERIMENTS = shipped_configs()
+DATASETS = shipped_datasets()
+
+
+def failure(content: Any, *overrides: str, **changes: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(content, overrides, **changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+class TestShipped:
+    def test_every_file_has_a_name(self) -> None:
+        files = {
+            str(p.relative_to(configs_folder()).with_suffix("")) for p in configs_folder().rglob("*.y*ml")
+        }
+        assert files == {*EXPERIMENTS, *(f"datasets/{name}" for name in DATASETS)}
+
+    def test_what_the_readme_promises(self) -> None:
+        promised = [
+            "popularity",
+            "item-knn",
+            "ease",
+            "mf",
+            "lightgcn",
+            "lightgcn-text",
+            "graphsage-text",
+            "full",
+        ]
+        assert {f"movielens/{name}" for name in promised} <= set(EXPERIMENTS)
+        assert {"movielens", "movielens-100k", "movielens-1m", "movielens-20m", "movielens-32m"} <= set(
+            DATASETS
+        )
+        assert {"gowalla", "yelp2018", "amazon-book"} <= set(DATASETS)
+
+    @pytest.mark.parametrize("name", EXPERIMENTS)
+    def test_resolves_to_itself(self, name: str, tmp_path: Path) -> None:
+        config = load_config(name)
+        assert config.name == name.split("/")[1]
+        path = tmp_path / "config.yaml"
+        path.write_text(config.to_yaml(), encoding="utf-8")
+        again = load_config(path)
+        assert again == config
+        assert again.to_yaml() == config.to_yaml()
+        assert json.loads(json.dumps(config.resolved())) == config.resolved()
+
+    @pytest.mark.parametrize("name", EXPERIMENTS)
+    def test_resolved_leaves_nothing_to_later_defaults(self, name: str) -> None:
+        resolved = load_config(name).resolved()
+        assert resolved.keys() == Config.model_fields.keys()
+        assert resolved["train"].keys() == resolved["fine_tune"].keys() == Schedule.model_fields.keys()
+        assert resolved["dataset"].keys() == DatasetConfig.model_fields.keys()
+        dataset = resolved["dataset"]
+        parts = [(kind, resolved[key]) for key, kind in KINDS.items() if resolved[key] is not None]
+        for kind, spec in [*parts, (SOURCES, dataset["source"]), (SPLITS, dataset["split"])]:
+            assert spec.keys() == {"name", *kind.find(spec["name"]).hyperparameters()}
+
+    @pytest.mark.parametrize("name", DATASETS)
+    def test_dataset_resolves_to_itself(self, name: str) -> None:
+        config = load_dataset_config(name)
+        assert config.name == name
+        assert DatasetConfig(**config.model_dump(mode="json")) == config
+        assert Path(config.folder).is_absolute()
+
+    @pytest.mark.parametrize("name", sorted({name.split("/")[0] for name in EXPERIMENTS}))
+    def test_a_folder_stands_for_its_full_system(self, name: str) -> None:
+        assert load_config(name) == load_config(f"{name}/full")
+
+
+class TestFinding:
+    @pytest.mark.parametrize(
+        ("name", "nearest"),
+        [("movielens/lightgnc", "movielens/lightgcn"), ("movielenz", "movielens"), ("lightgcn", "")],
+    )
+    def test_unknown_config(self, name: str, nearest: str) -> None:
+        message = failure(name)
+        assert message.startswith(f"unknown config '{name}'; ")
+        assert f"did you mean '{nearest}" in message
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        assert "there is no config" in failure(tmp_path / "absent.yaml")
+
+    def test_unknown_dataset(self) -> None:
+        message = failure({**PLAIN, "dataset": "movielens-1n"})
+        assert message.startswith("unknown dataset 'movielens-1n'; did you mean 'movielens-1m'?")
+        with pytest.raises(ConfigError, match="unknown dataset 'gowala'; did you mean 'gowalla'"):
+            load_dataset_config("gowala")
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (b"- a\n- b\n", "must hold a mapping of keys to values (got list)"),
+            (b"", "must hold a mapping of keys to values (got NoneType)"),
+            (b"a: [1\n", "cannot read"),
+            (b"a: \xff\n", "cannot read"),
+            (b"a: !!python/object:os.system {}\n", "cannot read"),
+        ],
+    )
+    def test_not_a_config(self, tmp_path: Path, content: bytes, problem: str) -> None:
+        path = tmp_path / "bad.yaml"
+        path.write_bytes(content)
+        message = failure(path)
+        assert problem in message
+        assert str(path) in message
+
+    def test_read_yaml_keeps_keys_as_text(self, tmp_path: Path) -> None:
+        assert read_yaml(write_yaml(tmp_path / "a.yaml", {1: 2})) == {"1": 2}
+
+    def test_find_config(self, tmp_path: Path) -> None:
+        path = write_yaml(tmp_path / "mine.yml", on_data(PLAIN))
+        assert find_config(str(path)) == path
+        assert find_config("movielens/mf") == configs_folder() / "movielens" / "mf.yaml"
+
+
+class TestNamesAndFolders:
+    def test_named_after_the_file(self, tmp_path: Path) -> None:
+        assert load_config(write_yaml(tmp_path / "mine.yaml", on_data(PLAIN))).name == "mine"
+        assert load_config(write_yaml(tmp_path / "mine.yaml", on_data(PLAIN, name="other"))).name == "other"
+        assert load_config(on_data(PLAIN)).name == "run"
+
+    def test_dataset_file_beside_the_config(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        write_data(tmp_path / "data")
+        path = write_yaml(tmp_path / "mine.yaml", {**PLAIN, "dataset": "data/small.yaml"})
+        dataset = load_config(path).dataset
+        assert (dataset.name, dataset.folder) == ("small", str(tmp_path / "data"))
+
+    def test_dataset_file_beside_the_caller(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_data(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        for dataset in (
+            load_dataset_config("small.yaml"),
+            load_config({**PLAIN, "dataset": "small.yaml"}).dataset,
+        ):
+            assert dataset.folder == str(tmp_path)
+
+    def test_a_saved_config_does_not_depend_on_the_current_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_yaml(tmp_path / "inline.yaml", {**PLAIN, "dataset": DATA})
+        monkeypatch.chdir(tmp_path)
+        config = load_config("inline.yaml")
+        assert config.dataset.name == "data"
+        assert config.dataset.folder == str(tmp_path)
+
+    def test_downloads_have_a_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GNNSEG_HOME", str(tmp_path))
+        assert load_dataset_config("gowalla").folder == str(tmp_path / "datasets" / "gowalla")
+
+
+class TestOverrides:
+    @pytest.mark.parametrize(
+        ("override", "path", "value"),
+        [
+            ("seed=3", ["seed"], 3),
+            ("encoder.dim=16", ["encoder", "dim"], 16),
+            ("train.learning_rate=1.0e-3", ["train", "learning_rate"], 0.001),
+            ("fine_tune.epochs=0", ["fine_tune", "epochs"], 0),
+            ("encoder=MatrixFactorization", ["encoder", "name"], "MatrixFactorization"),
+            ("encoder={name: GraphSAGE, dim: 4}", ["encoder", "dim"], 4),
+            ("head=LoRA", ["head", "rank"], 4),
+            (
+                "segmenter.views=[Louvain, KMeans, GaussianMixture]",
+                ["segmenter", "views", 2, "name"],
+                "GaussianMixture",
+            ),
+            ("text=null", ["text"], None),
+            ("name=a=b", ["name"], "a=b"),
+            ("dataset.metrics=[hit@5]", ["dataset", "metrics"], ["hit@5"]),
+            ("dataset.filters.min_user_items=3", ["dataset", "filters", "min_user_items"], 3),
+            ("dataset.split.seed=7", ["dataset", "split", "seed"], 7),
+        ],
+    )
+    def test_one(self, override: str, path: list[str | int], value: object) -> None:
+        found: Any = load_config(on_data(FULL), [override]).resolved()
+        for key in path:
+            found = found[key]
+        assert found == value
+
+    def test_others_stay(self) -> None:
+        before = load_config(on_data(FULL)).resolved()
+        after = load_config(on_data(FULL), ["dataset.split.seed=7", "encoder.dim=16"]).resolved()
+        before["dataset"]["split"]["seed"], before["encoder"]["dim"] = 7, 16
+        assert after == before
+
+    def test_component_given_by_its_name_alone(self) -> None:
+        content = on_data(PLAIN, encoder="LightGCN", loss="SampledSoftmax")
+        config = load_config(content, ["encoder.dim=12", "loss.temperature=0.5"])
+        assert config.encoder is not None
+        assert (config.encoder["name"], config.encoder["dim"]) == ("LightGCN", 12)
+        assert config.loss == {"name": "SampledSoftmax", "temperature": 0.5, "cosine": True}
+
+    def test_the_last_one_counts(self) -> None:
+        assert load_config(on_data(PLAIN), ["seed=1", "seed=2"]).seed == 2
+
+    def test_the_given_content_is_left_alone(self) -> None:
+        content = on_data(FULL)
+        before = yaml.safe_dump(content)
+        load_config(content, ["encoder.dim=3", "segmenter.num_segments=2", "dataset.split.seed=1"])
+        assert yaml.safe_dump(content) == before
+
+    def test_changes_replace_keys(self) -> None:
+        assert load_config(on_data(PLAIN), seed=5).seed == 5
+
+    @pytest.mark.parametrize("override", ["seed", "=3", "", "encoder.dim"])
+    def test_syntax(self, override: str) -> None:
+        assert failure(on_data(PLAIN), override) == f"an override must look like key=value (got {override!r})"
+
+    def test_value_that_is_not_yaml(self) -> None:
+        assert "override encoder.dim: the value is not valid YAML (got '[1')" in failure(
+            on_data(PLAIN), "encoder.dim=[1"
+        )
+
+    @pytest.mark.parametrize("override", ["train.epochs.more=1", "dataset.metrics.0=hit@1", "seed.x=1"])
+    def test_inside_of_a_value(self, override: str) -> None:
+        message = failure(on_data(PLAIN, seed=0), override)
+        parent = override.split("=")[0].split(".")[-2]
+        assert f"'{parent}' holds a value, not keys" in message
+
+    @pytest.mark.parametrize(
+        ("override", "nearest"),
+        [
+            ("encodr.dim=3", "encoder"),
+            ("encoder.dimm=3", "dim"),
+            ("train.epoch=3", "epochs"),
+            ("fine_tune.learning_rat=3", "learning_rate"),
+            ("dataset.metric=[ndcg@10]", "metrics"),
+            ("dataset.filters.min_ratting=3", "min_rating"),
+            ("dataset.split.valdi=0.2", "valid"),
+            ("segmenter.num_segment=3", "num_segments"),
+        ],
+    )
+    def test_unknown_key(self, override: str, nearest: str) -> None:
+        message = failure(on_data(FULL), override)
+        assert f"did you mean '{nearest}'?" in message
+
+
+class TestBadContent:
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"encoder": "LightGNC"}, "unknown encoder 'LightGNC'; did you mean 'LightGCN'?"),
+            ({"loss": "bpr"}, "unknown loss 'bpr'; did you mean 'BPR'?"),
+            ({"segmenter": "Kmeans"}, "unknown segmenter 'Kmeans'; did you mean 'KMeans'?"),
+            ({"head": "Film"}, "unknown head 'Film'; did you mean 'FiLM'?"),
+            ({"text": "TfIdf"}, "unknown text encoder 'TfIdf'"),
+            ({"encoder": {"dim": 3}}, "encoder must be a name or a mapping with a 'name'"),
+            ({"encoder": "nowhere.Model"}, "cannot import encoder 'nowhere.Model'"),
+            (
+                {"encoder": "gnnseg.losses.BPR"},
+                "'gnnseg.losses.BPR' is not a concrete subclass of GraphEncoder",
+            ),
+            ({"encoder": "gnnseg.encoders.GraphEncoder"}, "is not a concrete subclass"),
+            ({"choose_by": "ndgc@10"}, "did you mean 'ndcg'?"),
+            ({"epochs": 3}, "unknown key 'epochs'"),
+        ],
+    )
+    def test_unknown(self, changes: dict[str, Any], problem: str) -> None:
+        assert problem in failure(on_data(FULL, **changes))
+
+    @pytest.mark.parametrize(
+        ("override", "problem"),
+        [
+            ("encoder.dim=0", r"encoder LightGCN: 'dim' .*greater than 0 \(got 0\)"),
+            ("encoder.dim=3.5", r"'dim' .*\(got 3.5\)"),
+            ("encoder.dim=many", r"'dim' .*\(got 'many'\)"),
+            ("encoder.num_layers=-1", r"'num_layers' .*greater than or equal to 0 \(got -1\)"),
+            ("train.epochs=-1", r"'train.epochs' .*\(got -1\)"),
+            ("train.batch_size=0", r"'train.batch_size' .*\(got 0\)"),
+            ("train.learning_rate=-0.1", r"'train.learning_rate' .*\(got -0.1\)"),
+            ("train.precision=float8", r"'train.precision' .*\(got 'float8'\)"),
+            ("head.dropout=1", r"'dropout' .*less than 1 \(got 1\)"),
+            ("segmenter.num_segments=0", r"'num_segments' .*\(got 0\)"),
+            ("segmenter.views=[KMeans]", r"'views' must name at least two"),
+            ("seed=-1", r"'seed' .*\(got -1\)"),
+            ("dataset.split.test=1.5", r"'test' .*\(got 1.5\)"),
+            ("dataset.metrics=[]", r"'metrics' must name at least one"),
+            ("dataset.metrics=[ndcg]", r"ndcg"),
+            ("dataset.filters.min_user_items=-3", r"min_user_items' .*\(got -3\)"),
+        ],
+    )
+    def test_out_of_range(self, override: str, problem: str) -> None:
+        assert re.search(problem, failure(on_data(FULL), override))
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"encoder": None}, "needs either 'encoder' or 'baseline'"),
+            ({"baseline": "Popularity"}, "needs either 'encoder' or 'baseline'"),
+            ({"encoder": None, "baseline": "Popularity"}, "takes no text, segmenter or head"),
+            ({"head": None}, "'segmenter' and 'head' belong together"),
+            ({"segmenter": None}, "'segmenter' and 'head' belong together"),
+            ({"dataset": None}, "'dataset'"),
+            ({"dataset": {}}, "'dataset.source' is missing"),
+            ({"dataset": 3}, "'dataset'"),
+        ],
+    )
+    def test_incomplete(self, changes: dict[str, Any], problem: str) -> None:
+        assert problem in failure(on_data(FULL, **changes))
+
+    def test_no_dataset(self) -> None:
+        assert "'dataset' is missing" in failure(PLAIN)
+
+    def test_says_which_file(self, tmp_path: Path) -> None:
+        path = write_yaml(tmp_path / "mine.yaml", on_data(PLAIN, sead=1))
+        assert failure(path) == f"{path}: unknown key 'sead'; did you mean 'seed'?"
+
+    def test_says_which_dataset_file(self, tmp_path: Path) -> None:
+        path = write_data(tmp_path, splitt="Random")
+        with pytest.raises(ConfigError, match="small.yaml: unknown key 'splitt'; did you mean 'split'"):
+            load_dataset_config(path)

@@ -1,0 +1,60 @@
+import pytest
+
+from gnnseg import errors
+from gnnseg.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    GnnsegError,
+    NotFittedError,
+    TrainingError,
+    unknown,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (ConfigError, ValueError),
+        (DataError, ValueError),
+        (NotFittedError, RuntimeError),
+        (CheckpointError, Exception),
+        (TrainingError, RuntimeError),
+    ],
+)
+def test_hierarchy(error: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(error, GnnsegError)
+    assert issubclass(error, builtin)
+    assert not issubclass(GnnsegError, (ValueError, RuntimeError))
+
+
+def test_all_errors_are_deliberate() -> None:
+    found = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
+    assert len(found) == 6
+    assert all(issubclass(c, GnnsegError) for c in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("LightGNC", "LightGCN"),
+        ("lightgcn", "LightGCN"),
+        ("LIGHTGCN", "LightGCN"),
+        ("GraphSage", "GraphSAGE"),
+        ("Facto", "Factorization"),
+        ("ease", "EASE"),
+    ],
+)
+def test_nearest_name(name: str, near: str) -> None:
+    known = ["LightGCN", "GraphSAGE", "Factorization", "EASE"]
+    assert unknown("encoder", name, known) == f"unknown encoder '{name}'; did you mean '{near}'?"
+
+
+def test_all_names_where_none_is_near() -> None:
+    assert unknown("encoder", "xyz", {"b": 1, "a": 2}) == "unknown encoder 'xyz'; known: a, b"
+    assert unknown("encoder", "xyz", iter([])) == "unknown encoder 'xyz'; known: none"
+
+
+def test_names_that_are_not_text() -> None:
+    assert unknown("user", 12, ["123"]) == "unknown user '12'; did you mean '123'?"
+    assert unknown("user", None, ["7"]) == "unknown user 'None'; known: 7"

@@ -1,0 +1,612 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnnseg.checkpoint import load_run, partial_folder
+from gnnseg.config import Config, load_config, load_dataset_config
+from gnnseg.data import Interactions
+from gnnseg.errors import CheckpointError, ConfigError, DataError, GnnsegError
+from gnnseg.evaluation import evaluate
+from gnnseg.files import to_json
+from gnnseg.heads import HEADS
+from gnnseg.pipeline import Run, describe_segments, evaluate_run, fit, prepare, run
+from gnnseg.ranking import top_k
+from gnnseg.tracking import Tracker
+from tests.runs import (
+    EACH,
+    FULL,
+    PLAIN,
+    SCHEDULE,
+    USERS,
+    Interrupt,
+    contents,
+    dataset,
+    fill_disk,
+    on_data,
+    pairs,
+    same_state,
+    saved_baseline,
+    saved_run,
+    scores,
+    trained,
+    untimed,
+    write_data,
+    write_yaml,
+)
+
+RESTLESS: dict[str, Any] = on_data(
+    FULL,
+    name="restless",
+    encoder={"name": "GraphSAGE", "dim": 8, "dropout": 0.2},
+    head={"name": "FiLM", "dropout": 0.2},
+    train={**SCHEDULE, "epochs": 8, "weight_decay": 0.01},
+    fine_tune={**SCHEDULE, "epochs": 5, "encoder_rate": 0.3},
+)
+"""Everything that a resumed run must carry on: dropout's generator, optimizer state, two rates, the best."""
+
+
+@pytest.fixture(scope="module")
+def plain() -> Run:
+    """The global model of the full system."""
+    return fit(on_data(FULL, segmenter=None, head=None))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Run:
+    """What no interruption may change."""
+    return fit(RESTLESS)
+
+
+def outcome(result: Run) -> dict[str, Any]:
+    """All that two equal runs share, clocks left out."""
+    return {
+        "metrics": result.metrics,
+        "segments": result.segments,
+        "history": untimed(result.history),
+        "decision": result.decision,
+        "parameters": result.parameters,
+    }
+
+
+def assert_same(first: Run, second: Run) -> None:
+    assert outcome(first) == outcome(second)
+    assert torch.equal(scores(first), scores(second))
+    assert first.model is not None
+    assert second.model is not None
+    assert same_state(first.model, second.model)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class TestRun:
+    def test_learns(self) -> None:
+        result = trained()
+        untouched = fit(on_data(FULL, train={"epochs": 0}, fine_tune={"epochs": 0}, text=None))
+        popular = fit(on_data({"baseline": "Popularity"}))
+        assert result.metrics["test"]["ndcg@10"] > 1.3 * popular.metrics["test"]["ndcg@10"]
+        assert result.metrics["test"]["ndcg@10"] > 1.3 * untouched.metrics["test"]["ndcg@10"]
+
+    def test_parts_of_the_run(self) -> None:
+        result = trained()
+        assert {record["stage"] for record in result.history} == {1, 2}
+        assert result.seconds.keys() == {"text", "encoder", "segments", "head", "fit", "evaluate"}
+        assert all(seconds > 0 for seconds in result.seconds.values())
+        steps = [result.seconds[key] for key in ("text", "encoder", "segments", "head")]
+        assert result.seconds["fit"] == pytest.approx(sum(steps))
+        assert result.peak_memory_mb > 50
+        assert result.text is not None
+        assert result.text["num_features"] == 6
+
+    def test_metrics(self) -> None:
+        metrics = trained().metrics
+        names = {"recall@10", "ndcg@10"}
+        assert names <= metrics["test"].keys()
+        assert metrics["valid"].keys() == names
+        assert metrics["test_intervals"].keys() == names
+        for name in names:
+            interval = metrics["test_intervals"][name]
+            assert interval["low"] < interval["mean"] == metrics["test"][name] < interval["high"]
+        assert [s["segment"] for s in metrics["segments"]] == [0, 1, 2]
+        weighted = sum(
+            s["users"] * s["metrics"]["ndcg@10"]["mean"] for s in metrics["segments"] if s["users"]
+        )
+        assert weighted / sum(s["users"] for s in metrics["segments"]) == pytest.approx(
+            metrics["test"]["ndcg@10"]
+        )
+
+    def test_metrics_are_those_of_the_served_scorer(self) -> None:
+        result = trained()
+        again = evaluate(result.scorer, result.data.parts.test, result.data.seen, ["ndcg@10"])
+        assert again.means["ndcg@10"] == result.metrics["test"]["ndcg@10"]
+
+    def test_decision(self) -> None:
+        decision = trained().decision
+        assert decision is not None
+        looks = {
+            s: [r["valid_ndcg@10"] for r in trained().history if r["stage"] == s and "valid_ndcg@10" in r]
+            for s in (1, 2)
+        }
+        assert decision["metric"] == "ndcg@10"
+        assert decision["global"] >= max(looks[1])
+        assert decision["segmented"] == max(decision["global"], *looks[2])
+        assert decision["served"] == ("segmented" if decision["segmented"] > decision["global"] else "global")
+        assert decision["segmented"] == trained().valid.means["ndcg@10"]
+
+    def test_segments(self) -> None:
+        segments = trained().segments
+        assert segments is not None
+        assert segments["num_segments"] == 3
+        assert sum(s["users"] for s in segments["segments"]) == USERS
+        assert {"modularity", "silhouette", "stability", "agreement"} <= segments["quality"].keys()
+
+    def test_quality_of_segments_does_not_depend_on_dropout(self) -> None:
+        result = fit(on_data(FULL, encoder=RESTLESS["encoder"], train={**SCHEDULE, "epochs": 1}))
+        assert result.model is not None
+        first, second = (
+            describe_segments(result.config, result.data, result.model, Tracker()) for _ in range(2)
+        )
+        assert first == second == result.segments
+
+    def test_same_seed_same_result(self) -> None:
+        first, second = fit(RESTLESS), fit(RESTLESS)
+        assert_same(first, second)
+
+    def test_other_seed_other_weights_same_split(self) -> None:
+        first, second = fit(on_data(PLAIN)), fit(on_data(PLAIN), seed=1)
+        assert not torch.equal(scores(first), scores(second))
+        assert np.array_equal(first.data.parts.test.items, second.data.parts.test.items)
+
+    def test_prepared_data_give_the_same_run(self) -> None:
+        config = load_config(on_data(FULL))
+        data = prepare(config.dataset, torch.device("cpu"))
+        first, second = run(config, prepared=data), run(config, prepared=data)
+        assert_same(first, second)
+        assert_same(first, fit(on_data(FULL)))
+        assert first.seconds["text"] == second.seconds["text"]  # features are made once
+
+    def test_tracker_sees_every_step(self) -> None:
+        tasks: list[str] = []
+
+        class Names(Tracker):
+            def task(self, name: str, total: int) -> Any:
+                tasks.append(name)
+                return super().task(name, total)
+
+        run(load_config(on_data(FULL)), tracker=Names())
+        assert {"text", "training", "segments", "fine-tuning", "ranking", "segment quality"} <= set(tasks)
+
+    def test_without_validation(self) -> None:
+        """Nothing to choose on: training runs its course, and its result is kept."""
+        split = {"name": "Random", "valid": 0.0, "test": 0.2}
+        config = load_config(on_data(FULL), [f"dataset.split={json.dumps(split)}"])
+        result = run(config)
+        assert [r["epoch"] for r in result.history if r["stage"] == 1] == list(range(1, 7))
+        untouched = run(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 0})}))
+        assert not torch.equal(scores(result), scores(untouched))
+        assert result.metrics["test"]["ndcg@10"] > untouched.metrics["test"]["ndcg@10"]
+        assert result.metrics["valid"] == {}
+        assert result.decision is not None
+        assert result.decision["served"] == "segmented"
+
+    def test_text_of_items_without_text(self, tmp_path: Path) -> None:
+        bare = {"name": "Table", "interactions": "ratings.csv", "user": "who", "item": "what"}
+        path = write_data(tmp_path, source=bare)
+        with pytest.raises(ConfigError, match="dataset 'small' has no item texts; remove it"):
+            fit(on_data(FULL, dataset=str(path)))
+
+    def test_more_segments_than_users(self) -> None:
+        content = on_data(FULL, segmenter={"name": "KMeans", "num_segments": USERS + 1})
+        with pytest.raises(ConfigError, match=rf"number of users {USERS} \(got {USERS + 1}\)"):
+            fit(content)
+
+
+class TestGlobalModel:
+    """Segments can only ever be added to the plain encoder."""
+
+    def test_one_segment_and_a_shared_head_are_the_plain_encoder(self, plain: Run) -> None:
+        result = fit(on_data(FULL, segmenter="OneSegment", head="Shared"))
+        assert torch.equal(scores(result), scores(plain))
+        assert {k: v for k, v in result.metrics["test"].items() if k != "segment_gap"} == {
+            k: v for k, v in plain.metrics["test"].items() if k != "segment_gap"
+        }
+        assert result.decision is not None
+        assert result.decision["served"] == "global"
+
+    @pytest.mark.parametrize("head", sorted(HEADS.classes()))
+    @pytest.mark.parametrize("change", [{"epochs": 0}, {"learning_rate": 0.0}])
+    def test_stage_two_starts_there(self, plain: Run, head: str, change: dict[str, Any]) -> None:
+        result = fit(on_data(FULL, head=head, fine_tune={**FULL["fine_tune"], **change}))
+        assert torch.equal(scores(result), scores(plain))
+        assert result.model is not None
+        assert plain.model is not None
+        assert same_state(result.model.encoder, plain.model.encoder)
+        assert result.decision is not None
+        assert result.decision["served"] == "global"
+        assert result.decision["global"] == result.decision["segmented"]
+
+    def test_falls_back_where_fine_tuning_harms(self, plain: Run) -> None:
+        harmful = {**FULL["fine_tune"], "learning_rate": 50.0, "encoder_rate": 1.0}
+        result = fit(on_data(FULL, fine_tune=harmful))
+        assert len(result.history) > len(plain.history)
+        assert result.decision is not None
+        assert result.decision["served"] == "global"
+        assert torch.equal(scores(result), scores(plain))
+
+    def test_fine_tuning_does_something(self, plain: Run) -> None:
+        """The tests above would pass if stage 2 did nothing at all."""
+        weak = {**PLAIN["train"], "epochs": 1}
+        result = fit(on_data(FULL, train=weak, fine_tune={**FULL["fine_tune"], "encoder_rate": 1.0}))
+        assert result.decision is not None
+        assert result.decision["served"] == "segmented"
+        assert result.decision["segmented"] > result.decision["global"]
+        assert not torch.equal(
+            scores(result), scores(fit(on_data(FULL, train=weak, segmenter=None, head=None)))
+        )
+
+
+class TestLeakage:
+    """Nothing learns from what it is judged on."""
+
+    def poisoned(self, config: Config, part: str) -> Run:
+        """A run where one part holds other interactions, each user's count kept."""
+        data = prepare(config.dataset, torch.device("cpu"))
+        true = getattr(data.parts, part)
+        free = [np.flatnonzero(row == 0) for row in data.seen.toarray()]
+        rng = np.random.default_rng(1)
+        items = np.array([rng.choice(free[user]) for user in true.users])
+        assert (items != true.items).mean() > 0.8
+        parts = replace(data.parts, **{part: Interactions(true.users, items)})
+        return run(config, prepared=replace(data, parts=parts))
+
+    def test_test_changes_nothing_but_the_figures(self) -> None:
+        result = self.poisoned(load_config(on_data(FULL)), "test")
+        assert trained().metrics["test"] != result.metrics["test"]
+        assert torch.equal(scores(result), scores(trained()))
+        assert untimed(result.history) == untimed(trained().history)
+        assert (result.segments, result.decision) == (trained().segments, trained().decision)
+        assert result.valid.means == trained().valid.means
+
+    def test_validation_only_chooses(self) -> None:
+        """Losses, and the segments of a state that was chosen before, come from train alone."""
+        result = self.poisoned(load_config(on_data(FULL)), "valid")
+        assert result.valid.means != trained().valid.means
+        losses = [[r["loss"] for r in some.history if r["stage"] == 1] for some in (result, trained())]
+        assert losses[0] == losses[1]
+
+    @pytest.mark.parametrize("part", ["valid", "test"])
+    @pytest.mark.parametrize("baseline", ["Popularity", "ItemKNN", "EASE"])
+    def test_baselines(self, baseline: str, part: str) -> None:
+        config = load_config(on_data({"baseline": baseline}))
+        assert torch.equal(scores(self.poisoned(config, part)), scores(run(config)))
+
+    def test_given_test_part(self, tmp_path: Path) -> None:
+        """The same through files: another test file, the same model."""
+        results = []
+        for seed in (0, 1):
+            folder = tmp_path / str(seed)
+            folder.mkdir()
+            rng = np.random.default_rng(seed)
+            by_user: dict[int, list[int]] = {}
+            for user, item in pairs():
+                by_user.setdefault(user, []).append(item)
+            rest = {user: sorted(set(range(80)) - set(items)) for user, items in by_user.items()}
+            (folder / "train.txt").write_text(
+                "".join(f"{user} {' '.join(map(str, items))}\n" for user, items in by_user.items())
+            )
+            (folder / "test.txt").write_text(
+                "".join(f"{u} {rng.choice(items)}\n" for u, items in rest.items())
+            )
+            path = write_yaml(
+                folder / "given.yaml",
+                {
+                    "source": {"name": "AdjacencyLists", "train": "train.txt", "test": "test.txt"},
+                    "split": {"name": "Given", "valid": 0.1},
+                    "metrics": ["ndcg@10"],
+                },
+            )
+            results.append(fit(on_data(FULL, text=None, dataset=str(path))))
+        assert not np.array_equal(results[0].data.parts.test.items, results[1].data.parts.test.items)
+        assert torch.equal(scores(results[0]), scores(results[1]))
+        assert results[0].segments == results[1].segments
+
+    def test_seen_items_are_not_ranked(self) -> None:
+        result = trained()
+        items, _ = top_k(result.scorer, np.arange(USERS), 20, result.data.seen)
+        seen = result.data.seen.toarray().astype(bool)
+        assert not seen[np.arange(USERS)[:, None], items].any()
+        assert seen.sum() == len(result.data.parts.train) + len(result.data.parts.valid)
+
+
+class TestSaved:
+    def test_files(self) -> None:
+        files = {path.name for path in saved_run().iterdir()}
+        common = {
+            "config.yaml",
+            "embeddings.safetensors",
+            "environment.json",
+            "history.jsonl",
+            "items.json",
+            "metrics.json",
+            "model.json",
+            "texts.json",
+            "users.json",
+        }
+        assert files == common | {"model.safetensors", "segments.json"}
+        assert {path.name for path in saved_baseline().iterdir()} == common
+        assert not partial_folder(saved_run()).exists()
+
+    def test_json(self) -> None:
+        result = trained()
+        metrics = json.loads((saved_run() / "metrics.json").read_text())
+        assert metrics == json.loads(json.dumps(result.metrics))
+        assert {"test", "valid", "segments"} <= metrics.keys()
+        segments = json.loads((saved_run() / "segments.json").read_text())
+        assert segments == json.loads(json.dumps(result.segments))
+        assert segments.keys() == {"num_segments", "quality", "segments"}
+        assert {"segment", "users", "profile"} <= segments["segments"][0].keys()
+        header = json.loads((saved_run() / "model.json").read_text())
+        assert (header["format"], header["users"], header["segments"]) == (1, USERS, 3)
+
+    def test_environment(self) -> None:
+        about = json.loads((saved_run() / "environment.json").read_text())
+        data = trained().data.dataset
+        assert about["dataset"]["digest"] == data.digest
+        assert about["dataset"]["users"] == data.num_users
+        assert about["seconds"]["encoder"] > 0
+        assert about["peak_memory_mb"] > 0
+        assert about["torch"] == torch.__version__
+        assert about["text"] == trained().text
+
+    def test_history_has_a_line_an_epoch(self) -> None:
+        assert lines_of(saved_run() / "history.jsonl") == trained().history
+        assert [r["epoch"] for r in trained().history if r["stage"] == 1] == list(range(1, 7))
+
+    def test_saved_config_repeats_the_run(self, tmp_path: Path) -> None:
+        config = load_config(saved_run() / "config.yaml")
+        assert config.resolved() == trained().config.resolved()
+        assert_same(fit(saved_run() / "config.yaml", out=tmp_path / "again"), trained())
+        first, second = contents(saved_run()), contents(tmp_path / "again")
+        assert first.keys() == second.keys()
+        for name in first.keys() - {"environment.json", "history.jsonl"}:
+            assert first[name] == second[name], name
+
+    def test_evaluated_again(self) -> None:
+        again = evaluate_run(load_run(saved_run()), "test", "cpu")
+        metrics = trained().metrics
+        assert again["test"] == {k: v for k, v in metrics["test"].items() if k in again["test"]}
+        assert {"recall@10", "ndcg@10"} <= again["test"].keys()
+        assert again["test_intervals"] == metrics["test_intervals"]
+        assert again["segments"] == metrics["segments"]
+        valid = evaluate_run(load_run(saved_run()), "valid", "cpu")
+        assert {k: valid["valid"][k] for k in metrics["valid"]} == metrics["valid"]
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [(1000 + user, f"i{item:02}", 4) for user, item in pairs(seed=1)],
+            [(2000 + user, f"i{item:02}", 4) for user, item in pairs()],
+            [(1000 + user, f"j{item:02}", 4) for user, item in pairs()],
+            [(1000 + user, f"i{item:02}", 4) for user, item in pairs() if item < 70],
+            [(1000 + user, f"i{item:02}", 4) for user, item in pairs() if user < 50],
+        ],
+    )
+    def test_evaluated_on_other_data(self, tmp_path: Path, rows: list[tuple[object, ...]]) -> None:
+        write_data(tmp_path)
+        fit(on_data(PLAIN, dataset=str(tmp_path / "small.yaml")), out=tmp_path / "run")
+        bare = {"name": "Table", "interactions": "ratings.csv", "user": "who", "item": "what"}
+        write_data(tmp_path, rows, source=bare)
+        saved = load_run(tmp_path / "run")
+        other = replace(
+            saved,
+            config=saved.config.model_copy(update={"dataset": load_dataset_config(tmp_path / "small.yaml")}),
+        )
+        with pytest.raises(CheckpointError, match="have changed since it was trained; train it again"):
+            evaluate_run(other, "test", "cpu")
+
+
+class TestRefused:
+    def test_existing_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "mine.txt").write_text("mine")
+        with pytest.raises(CheckpointError, match="exists already; choose another --out or remove it"):
+            fit(on_data(PLAIN), out=tmp_path / "run")
+        assert contents(tmp_path) == {"run/mine.txt": b"mine"}
+
+    def test_existing_file(self, tmp_path: Path) -> None:
+        (tmp_path / "run").write_text("mine")
+        with pytest.raises(CheckpointError, match="exists already"):
+            fit(on_data(PLAIN), out=tmp_path / "run")
+        assert contents(tmp_path) == {"run": b"mine"}
+
+    def test_empty_folder_is_welcome(self, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        fit(on_data({"baseline": "Popularity"}), out=tmp_path / "run")
+        assert load_run(tmp_path / "run").model() is None
+
+    def test_parent_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(CheckpointError, match="cannot write .*choose another --out"):
+            fit(on_data(PLAIN), out=tmp_path / "file" / "run")
+        assert contents(tmp_path) == {"file": b"mine"}
+
+    @pytest.mark.parametrize("name", [".", "..", "/"])
+    def test_no_name(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path / "empty")
+        with pytest.raises(CheckpointError):
+            fit(on_data(PLAIN), out=name)
+        assert contents(tmp_path) == {}
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "config.yaml",
+            "history.jsonl",
+            "resume.safetensors",
+            "resume.json",
+            "model.json",
+            "model.safetensors",
+            "embeddings.safetensors",
+            "users.json",
+            "metrics.json",
+            "segments.json",
+            "environment.json",
+        ],
+    )
+    def test_full_disk(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        dataset()
+        with monkeypatch.context() as patch:
+            fill_disk(patch, name)
+            with pytest.raises(GnnsegError, match="cannot write .*No space left on device") as caught:
+                fit(on_data(FULL), out=tmp_path / "run")
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "run").exists()
+
+    def test_a_failure_leaves_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="the filters leave nothing"):
+            run(load_config(on_data(PLAIN), ["dataset.filters.min_user_items=50"]), out=tmp_path / "run")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestInterrupted:
+    @pytest.mark.parametrize(("stage", "epoch"), [(1, 3), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (2, 5)])
+    def test_resumed_equals_uninterrupted(self, stage: int, epoch: int, whole: Run, tmp_path: Path) -> None:
+        out, config = tmp_path / "run", load_config(RESTLESS)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=out, tracker=Interrupt(stage, epoch))
+        assert not out.exists()
+        rest = Interrupt(9, 9)
+        result = run(config, out=out, resume=out, tracker=rest)
+        assert_same(result, whole)
+        assert (1, 1) not in rest.seen
+        assert rest.seen[-1] == (2, 5)
+        assert untimed(lines_of(out / "history.jsonl")) == untimed(whole.history)
+        assert not partial_folder(out).exists()
+        assert not (out / "resume.json").exists()
+        saved = load_run(out).model()
+        assert saved is not None
+        assert whole.model is not None
+        assert same_state(saved, whole.model)
+
+    def test_twice(self, whole: Run, tmp_path: Path) -> None:
+        out, config = tmp_path / "run", load_config(RESTLESS)
+        for stage, epoch, resume in [(1, 5, None), (2, 3, out)]:
+            with pytest.raises(KeyboardInterrupt):
+                run(config, out=out, resume=resume, tracker=Interrupt(stage, epoch))
+        assert_same(run(config, resume=partial_folder(out)), whole)
+        assert out.is_dir()
+
+    def test_after_stage_one_stopped_early(self, tmp_path: Path) -> None:
+        """A resumed stage 1 that has lost its patience must not take another step."""
+        impatient = {**RESTLESS["train"], "epochs": 30, "evaluate_every": 1, "patience": 1}
+        config = load_config({**RESTLESS, "train": impatient})
+        whole = run(config)
+        assert sum(record["stage"] == 1 for record in whole.history) < 30
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=tmp_path / "run", tracker=Interrupt(2, 1))
+        assert_same(run(config, resume=tmp_path / "run"), whole)
+
+    def test_without_validation(self, tmp_path: Path) -> None:
+        split = {"name": "Random", "valid": 0.0, "test": 0.2}
+        config = load_config(RESTLESS, [f"dataset.split={json.dumps(split)}"])
+        whole = run(config)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=tmp_path / "run", tracker=Interrupt(2, 3))
+        result = run(config, resume=tmp_path / "run")
+        assert to_json(untimed(result.history)) == to_json(untimed(whole.history))
+        assert torch.equal(scores(result), scores(whole))
+
+    def test_before_there_is_anything_to_keep(self, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(load_config(RESTLESS), out=tmp_path / "run", tracker=Interrupt(1, 1))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_not_overwritten(self, whole: Run, tmp_path: Path) -> None:
+        out, config = tmp_path / "run", load_config(RESTLESS)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=out, tracker=Interrupt(2, 3))
+        left = contents(tmp_path)
+        with pytest.raises(CheckpointError, match="an interrupted run can go on: gnnseg train --resume"):
+            run(config, out=out)
+        assert contents(tmp_path) == left
+        shutil.rmtree(partial_folder(out))
+        assert_same(run(config, out=out), whole)
+        assert untimed(lines_of(out / "history.jsonl")) == untimed(whole.history)
+
+    def test_useless_remains_are_no_hindrance(self, whole: Run, tmp_path: Path) -> None:
+        out = tmp_path / "run"
+        partial_folder(out).mkdir()
+        (partial_folder(out) / "resume.safetensors").write_text("a killed process left this")
+        (partial_folder(out) / "history.jsonl").write_text("{}\n")
+        assert_same(run(load_config(RESTLESS), out=out), whole)
+        assert untimed(lines_of(out / "history.jsonl")) == untimed(whole.history)
+        assert {path.name for path in tmp_path.iterdir()} == {"run"}
+        assert "resume.safetensors" not in contents(out)
+
+    @pytest.mark.parametrize("name", ["run", ".run.partial"])
+    def test_nothing_to_resume(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match="there is no interrupted run"):
+            run(load_config(RESTLESS), resume=tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_finished_run_is_not_resumed(self) -> None:
+        before = contents(saved_run())
+        with pytest.raises(CheckpointError, match="there is no interrupted run"):
+            run(load_config(on_data(FULL)), resume=saved_run())
+        assert contents(saved_run()) == before
+
+    def test_resumed_on_other_data(self, tmp_path: Path) -> None:
+        path = write_data(tmp_path)
+        config = load_config({**RESTLESS, "dataset": str(path)})
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=tmp_path / "run", tracker=Interrupt(1, 5))
+        write_data(tmp_path, [(1000 + user, f"i{item:02}", 4) for user, item in pairs() if user < 50])
+        with pytest.raises(CheckpointError, match="does not fit") as caught:
+            run(config, resume=tmp_path / "run")
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("name", ["resume.json", "resume.safetensors"])
+    def test_damaged(self, name: str, tmp_path: Path) -> None:
+        config = load_config(RESTLESS)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=tmp_path / "run", tracker=Interrupt(1, 5))
+        damaged = partial_folder(tmp_path / "run") / name
+        damaged.write_bytes(damaged.read_bytes()[:-20])
+        with pytest.raises(CheckpointError, match=name):
+            run(config, resume=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_files_of_different_epochs(self, tmp_path: Path) -> None:
+        """A stop between the two writes is found out, not resumed into something else."""
+        config, kept = load_config(RESTLESS), {}
+        for epoch in (3, 7):
+            with pytest.raises(KeyboardInterrupt):
+                run(config, out=tmp_path / "run", tracker=Interrupt(1, epoch))
+            kept[epoch] = contents(partial_folder(tmp_path / "run"))
+            shutil.rmtree(tmp_path / ".kept", ignore_errors=True)
+            partial_folder(tmp_path / "run").rename(tmp_path / ".kept")
+        (tmp_path / ".kept").rename(partial_folder(tmp_path / "run"))
+        (partial_folder(tmp_path / "run") / "resume.json").write_bytes(kept[3]["resume.json"])
+        assert kept[3]["resume.json"] != kept[7]["resume.json"]
+        with pytest.raises(CheckpointError, match="do not belong together"):
+            run(config, resume=tmp_path / "run")
+
+
+def test_sizes() -> None:
+    """What other tests count on."""
+    data = trained().data
+    assert (data.dataset.num_users, len(data.dataset.interactions)) == (USERS, USERS * EACH)
+    described: Mapping[str, Any] = data.describe()
+    assert described["train"] + described["valid"] + described["test"] == USERS * EACH

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from gnnseg import ranking
+from gnnseg.errors import ConfigError
+from gnnseg.ranking import top_k
+from gnnseg.scoring import Constant, DotProduct, Scorer
+
+
+class Table(Scorer):
+    """Scores that are written down, ``[U, I]``."""
+
+    table: Tensor
+
+    def __init__(self, table: np.ndarray) -> None:
+        super().__init__()
+        self.num_items = table.shape[1]
+        self.register_buffer("table", torch.from_numpy(table.astype(np.float32)))
+        self.asked: list[int] = []
+
+    def score(self, users: Tensor) -> Tensor:
+        self.asked.append(len(users))
+        return self.table[users]
+
+
+def naive(
+    table: np.ndarray, users: np.ndarray, k: int, seen: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One sort a user."""
+    items, scores = [], []
+    for user in users:
+        row = table[user].astype(np.float32).copy()
+        if seen is not None:
+            row[seen[user]] = -np.inf
+        best = np.argsort(-row, kind="stable")[:k]
+        items.append(best)
+        scores.append(row[best])
+    return np.array(items).reshape(-1, k), np.array(scores).reshape(-1, k)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    """Scores without ties, users in any order and repeated, ``k``, and a mask of what was seen."""
+    num_users, num_items = draw(st.integers(1, 6)), draw(st.integers(1, 9))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    table = rng.permutation(num_users * num_items).reshape(num_users, num_items) - 20.0
+    seen = rng.random(table.shape) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+    users = draw(st.lists(st.integers(0, num_users - 1), max_size=8))
+    return table, np.array(users, dtype=np.int64), draw(st.integers(1, num_items)), seen
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cases(), st.sampled_from([1, 7, 20, 2**24]))
+def test_against_one_sort_a_user(
+    monkeypatch: pytest.MonkeyPatch, case: tuple[np.ndarray, np.ndarray, int, np.ndarray], block: int
+) -> None:
+    table, users, k, seen = case
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", block)
+    items, scores = top_k(Table(table), users, k, sp.csr_matrix(seen))
+    expected_items, expected_scores = naive(table, users, k, seen)
+    assert items.dtype == np.int64
+    assert scores.dtype == np.float32
+    assert items.shape == scores.shape == (len(users), k)
+    np.testing.assert_array_equal(scores, expected_scores)
+    left = np.isfinite(scores)
+    np.testing.assert_array_equal(items[left], expected_items[left])
+    for user, row, kept in zip(users, items, left, strict=True):
+        assert not seen[user, row[kept]].any()
+        assert kept.sum() == min(k, (~seen[user]).sum())
+        assert len(set(row.tolist())) == k
+
+
+def test_without_a_mask() -> None:
+    table = np.random.default_rng(0).random((5, 8))
+    items, scores = top_k(Table(table), np.arange(5), 3)
+    expected_items, expected_scores = naive(table, np.arange(5), 3, None)
+    np.testing.assert_array_equal(items, expected_items)
+    np.testing.assert_array_equal(scores, expected_scores)
+
+
+def test_fewer_left_than_asked_for() -> None:
+    seen = np.array([[True, False, True, False]])
+    items, scores = top_k(Table(np.array([[4.0, 3.0, 2.0, 1.0]])), np.array([0]), 3, sp.csr_matrix(seen))
+    assert items[0, :2].tolist() == [1, 3]
+    assert scores[0].tolist() == [3, 1, -np.inf]
+
+
+def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = np.random.default_rng(1).random((10, 6))
+    seen = sp.csr_matrix(np.random.default_rng(2).random((10, 6)) < 0.4)
+    whole = top_k(Table(table), np.arange(10), 4, seen)
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", 20)
+    scorer, told = Table(table), []
+    blocked = top_k(scorer, np.arange(10), 4, seen, told.append)
+    np.testing.assert_array_equal(blocked[0], whole[0])
+    np.testing.assert_array_equal(blocked[1], whole[1])
+    assert scorer.asked == told == [3, 3, 3, 1]
+
+
+def test_one_user_a_block_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", 1)
+    scorer = Table(np.ones((3, 6)))
+    top_k(scorer, np.arange(3), 2)
+    assert scorer.asked == [1, 1, 1]
+
+
+def test_nobody() -> None:
+    items, scores = top_k(Table(np.ones((3, 6))), np.array([], dtype=np.int64), 2)
+    assert items.shape == scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize("users", [[0], [0, 1, 1]])
+def test_the_scorer_is_left_as_it_is(users: list[int]) -> None:
+    """What one user has seen must be masked for nobody else, even where scores are shared."""
+    seen = sp.csr_matrix(np.array([[0, 0, 0, 1], [0, 0, 1, 0]]))
+    scorer = Constant(torch.arange(4.0))
+    first, _ = top_k(scorer, np.array(users), 2, seen)
+    assert first.tolist() == [[[2, 1], [3, 1]][user] for user in users]
+    assert scorer.items.tolist() == [0, 1, 2, 3]
+
+
+def test_no_gradient_is_kept() -> None:
+    tables = torch.randn(4, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    items, _ = top_k(DotProduct(*tables), np.arange(4), 5)
+    expected = (tables[0] @ tables[1].T).argsort(1, descending=True)
+    np.testing.assert_array_equal(items, expected.numpy())
+
+
+@pytest.mark.parametrize("k", [-1, 0, 7])
+def test_k_out_of_range(k: int) -> None:
+    with pytest.raises(ConfigError, match=rf"'k' must be between 1 and the number of items 6 \(got {k}\)"):
+        top_k(Table(np.ones((3, 6))), np.arange(3), k)

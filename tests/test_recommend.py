@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnnseg.checkpoint import load_run
+from gnnseg.errors import CheckpointError, ConfigError, DataError
+from gnnseg.ranking import top_k
+from gnnseg.recommend import Recommendation, Recommender, as_json
+from tests.runs import GROUPS, ITEMS, USERS, WORDS, saved_baseline, saved_run, trained
+
+
+@pytest.fixture(scope="module")
+def recommender() -> Recommender:
+    return Recommender.load(saved_run())
+
+
+def seen_by(recommender: Recommender, user: str) -> set[str]:
+    row = recommender.run.users.rows([user])[0]
+    return set(recommender.run.items.names(recommender.run.seen[row].indices))
+
+
+def test_outside_ids_in_and_out(recommender: Recommender) -> None:
+    found = recommender.recommend(["1042", "1007"], k=5)
+    assert list(found) == ["1042", "1007"]
+    data = trained().data
+    for user, best in found.items():
+        row = data.dataset.users.rows([user])
+        items, scores = top_k(trained().scorer, row, 5, data.seen)
+        assert [r.item for r in best] == data.dataset.items.names(items[0])
+        assert [r.score for r in best] == pytest.approx(scores[0].tolist(), rel=1e-5)
+        assert [r.score for r in best] == sorted((r.score for r in best), reverse=True)
+        for r in best:
+            assert r.text == f"{WORDS[int(r.item[1:]) % GROUPS]} {int(r.item[1:]) // GROUPS}"
+
+
+def test_numbers_and_text_are_the_same_id(recommender: Recommender) -> None:
+    assert recommender.recommend([1042, np.int64(1007)]) == recommender.recommend(["1042", "1007"])
+    assert recommender.segments_of(1042) == recommender.segments_of("1042")
+
+
+def test_no_users(recommender: Recommender) -> None:
+    assert recommender.recommend([]) == {}
+
+
+def test_unknown_user(recommender: Recommender) -> None:
+    with pytest.raises(DataError, match="unknown user '10422'; did you mean '1042'"):
+        recommender.recommend(["1000", "10422"])
+    with pytest.raises(DataError, match="unknown user"):
+        recommender.segments_of("nobody")
+
+
+def test_unknown_item(recommender: Recommender) -> None:
+    with pytest.raises(DataError, match="unknown item 'i07x'; did you mean 'i07'"):
+        recommender.recommend_for(["i07x"])
+
+
+def test_no_items(recommender: Recommender) -> None:
+    with pytest.raises(ConfigError, match=r"'items' must name at least one item .*\(got none\)"):
+        recommender.recommend_for([])
+
+
+@pytest.mark.parametrize("k", [0, -1, ITEMS + 1])
+def test_k_out_of_range(recommender: Recommender, k: int) -> None:
+    num_items = len(recommender.run.items)
+    problem = rf"'k' must be between 1 and the number of items {num_items} \(got {k}\)"
+    with pytest.raises(ConfigError, match=problem):
+        recommender.recommend(["1000"], k=k)
+    with pytest.raises(ConfigError, match=problem):
+        recommender.recommend_for(["i00"], k=k)
+
+
+@pytest.mark.parametrize("folder", [saved_run, saved_baseline])
+def test_seen_items_are_never_recommended(folder: object) -> None:
+    recommender = Recommender.load(folder())  # type: ignore[operator]
+    num_items = len(recommender.run.items)
+    users = list(recommender.run.users)
+    assert len(users) == USERS
+    for user, best in recommender.recommend(users, k=num_items).items():
+        items = {r.item for r in best}
+        seen = seen_by(recommender, user)
+        assert items.isdisjoint(seen)
+        assert len(items) == len(best) == num_items - len(seen)
+        assert all(np.isfinite(r.score) for r in best)
+
+
+def test_a_new_users_items_are_not_recommended(recommender: Recommender) -> None:
+    best = recommender.recommend_for(["i00", "i04", "i08"], k=len(recommender.run.items))
+    assert {r.item for r in best} == set(recommender.run.items) - {"i00", "i04", "i08"}
+
+
+def test_a_new_user_resembles_a_known_one_with_the_same_items(recommender: Recommender) -> None:
+    """Of the training items alone, since the known user's vector knows no others."""
+    run = recommender.run
+    shared, of_another = [], []
+    for row, user in enumerate(run.users):
+        history = run.items.names(run.train[row].indices)
+        new = {r.item for r in recommender.recommend_for(history, k=10)}
+        known = {r.item for r in recommender.recommend([user], k=10)[user]}
+        another = run.users.ids[(row + 1) % USERS]  # in another group
+        shared.append(len(new & known))
+        of_another.append(len(new & {r.item for r in recommender.recommend([another], k=10)[another]}))
+    assert np.mean(shared) > 6
+    assert np.mean(shared) > 2 * np.mean(of_another)
+
+
+def test_a_new_users_segments(recommender: Recommender) -> None:
+    run = recommender.run
+    same = []
+    for row, user in enumerate(run.users):
+        new = recommender.segments_for(run.items.names(run.train[row].indices))
+        known = recommender.segments_of(user)
+        assert sum(new.values()) == pytest.approx(1, abs=0.03)
+        same.append(max(new, key=new.__getitem__) == max(known, key=known.__getitem__))
+    assert np.mean(same) > 0.7
+
+
+def test_order_and_repetition_of_items_do_not_matter(recommender: Recommender) -> None:
+    assert recommender.recommend_for(["i00", "i05"]) == recommender.recommend_for(["i05", "i00", "i05"])
+
+
+def test_segments_of(recommender: Recommender) -> None:
+    memberships = recommender.run.memberships
+    assert memberships is not None
+    row = int(recommender.run.users.rows(["1042"])[0])
+    found = recommender.segments_of("1042")
+    assert set(found) <= {"0", "1", "2"}
+    assert all(
+        share == pytest.approx(float(memberships[row, int(s)]), abs=1e-4) for s, share in found.items()
+    )
+    assert sum(found.values()) == pytest.approx(1, abs=0.03)
+
+
+def test_everybody(recommender: Recommender) -> None:
+    users, items, scores = recommender.everybody(k=3)
+    assert (users.shape, items.shape, scores.shape) == ((USERS,), (USERS, 3), (USERS, 3))
+    some = recommender.recommend(["1042"], k=3)["1042"]
+    row = list(recommender.run.users).index("1042")
+    assert recommender.run.items.names(items[row]) == [r.item for r in some]
+    assert scores[row].tolist() == pytest.approx([r.score for r in some], rel=1e-5)
+
+
+def test_a_baseline_knows_nobody_new() -> None:
+    recommender = Recommender.load(saved_baseline())
+    assert recommender.recommend(["1000"], k=3)["1000"][0].score > 0
+    assert recommender.segments_of("1000") == {}
+    with pytest.raises(ConfigError, match="ItemKNN has no vectors for new users; train an encoder"):
+        recommender.recommend_for(["i00"])
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no run"):
+        Recommender.load(tmp_path / "absent")
+
+
+def test_texts_are_optional(tmp_path: Path) -> None:
+    saved = load_run(saved_run())
+    bare = Recommender(
+        type(saved)(**{**{f: getattr(saved, f) for f in saved.__dataclass_fields__}, "texts": None})
+    )
+    assert {r.text for r in bare.recommend(["1000"])["1000"]} == {""}
+
+
+def test_as_json() -> None:
+    assert as_json("7", {"0": 0.8, "2": 0.2}, [Recommendation("a", 0.5, "A"), Recommendation("b", 0.25)]) == {
+        "user": "7",
+        "segment": {"0": 0.8, "2": 0.2},
+        "items": [{"item": "a", "score": 0.5, "text": "A"}, {"item": "b", "score": 0.25, "text": ""}],
+    }

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from gnnseg.scoring import SCORERS, Constant, DotProduct, ItemGraph, Scorer
+
+USERS, ITEMS = 6, 5
+rng = np.random.default_rng(3)
+HISTORIES = sp.csr_matrix((rng.random((USERS, ITEMS)) < 0.5).astype(np.float32))
+HISTORIES = sp.csr_matrix(HISTORIES.toarray() * np.array([[1], [1], [0], [1], [1], [1]], dtype=np.float32))
+WEIGHTS = rng.normal(size=(ITEMS, ITEMS)).astype(np.float32)
+SPARSE = sp.csr_matrix(np.where(rng.random((ITEMS, ITEMS)) < 0.6, WEIGHTS, 0).astype(np.float32))
+
+MADE: dict[str, Scorer] = {
+    "DotProduct": DotProduct(
+        torch.from_numpy(rng.random((USERS, 3))).float(), torch.from_numpy(WEIGHTS[:, :3])
+    ),
+    "Constant": Constant(torch.arange(ITEMS)),
+    "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
+    "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
+}
+each_scorer = pytest.mark.parametrize("scorer", MADE.values(), ids=MADE)
+
+
+def test_every_scorer_that_a_run_can_hold_is_tested() -> None:
+    assert {type(scorer).__name__ for scorer in MADE.values()} == set(SCORERS)
+
+
+@each_scorer
+def test_shape_type_and_device(scorer: Scorer) -> None:
+    scores = scorer.score(torch.tensor([4, 0, 2]))
+    assert scores.shape == (3, ITEMS)
+    assert scores.dtype == torch.float32
+    assert scorer.num_items == ITEMS
+    assert scorer.device == torch.device("cpu")
+    assert scorer.score(torch.tensor([], dtype=torch.int64)).shape == (0, ITEMS)
+
+
+@each_scorer
+def test_users_are_scored_one_by_one_in_the_order_asked(scorer: Scorer) -> None:
+    users = [5, 2, 0, 5]
+    alone = torch.cat([scorer.score(torch.tensor([user])) for user in users])
+    torch.testing.assert_close(scorer.score(torch.tensor(users)), alone)
+
+
+@each_scorer
+def test_scores_are_the_callers_to_write_to(scorer: Scorer) -> None:
+    users = torch.arange(USERS)
+    before = scorer.score(users).clone()
+    scores = scorer.score(users)
+    scores[0] = -torch.inf
+    assert torch.equal(scores[1:], before[1:])
+    assert torch.equal(scorer.score(users), before)
+
+
+@each_scorer
+def test_rebuilt_from_its_state_by_name(scorer: Scorer) -> None:
+    rebuilt = SCORERS[type(scorer).__name__](**scorer.state_dict())
+    users = torch.arange(USERS)
+    assert rebuilt.num_items == scorer.num_items
+    assert torch.equal(rebuilt.score(users), scorer.score(users))
+
+
+def test_dot_product() -> None:
+    users, items = torch.randn(USERS, 3), torch.randn(ITEMS, 3)
+    scorer = DotProduct(users.clone().requires_grad_(), items)
+    assert not scorer.users.requires_grad
+    scores = scorer.score(torch.tensor([1, 4]))
+    for row, user in enumerate([1, 4]):
+        for item in range(ITEMS):
+            expected = sum(float(a) * float(b) for a, b in zip(users[user], items[item], strict=True))
+            assert float(scores[row, item]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_constant() -> None:
+    scores = Constant(torch.tensor([3, 1, 2])).score(torch.tensor([0, 9]))
+    assert scores.tolist() == [[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]]
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, SPARSE], ids=["dense", "sparse"])
+def test_item_graph_is_histories_times_weights(weights: np.ndarray | sp.csr_matrix) -> None:
+    dense = weights.toarray() if sp.issparse(weights) else weights
+    assert not np.allclose(dense, dense.T)
+    scores = ItemGraph.build(HISTORIES, weights).score(torch.arange(USERS))
+    np.testing.assert_allclose(scores.numpy(), HISTORIES.toarray() @ dense, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, SPARSE], ids=["dense", "sparse"])
+def test_item_graph_gives_zeros_without_history(weights: np.ndarray | sp.csr_matrix) -> None:
+    assert HISTORIES.getnnz(axis=1)[2] == 0
+    assert not ItemGraph.build(HISTORIES, weights).score(torch.tensor([2])).any()
