@@ -22,7 +22,7 @@ from gnnseg.config import Config, load_config
 from gnnseg.data import Dataset, IdMap
 from gnnseg.encoders import ENCODERS
 from gnnseg.environment import version
-from gnnseg.errors import CheckpointError
+from gnnseg.errors import CheckpointError, ConfigError, DataError, TrainingError
 from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
@@ -73,7 +73,7 @@ def partial_folder(folder: Path) -> Path:
 def unfinished(folder: Path) -> Iterator[Path]:
     """Give a folder to fill beside ``folder``; it takes that name when the block succeeds.
 
-    After a failure it stays only if training can be resumed from it.
+    After a failure it stays only if training can be resumed from it, and would not fail in the same way.
 
     Raises:
         CheckpointError: If ``folder`` exists or its parent cannot be written.
@@ -84,6 +84,7 @@ def unfinished(folder: Path) -> Iterator[Path]:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot write '{partial}': {error.strerror}; choose another --out") from None
+    resumed = _resumable(partial)
     try:
         yield partial
         for name in RESUME_FILES:
@@ -92,9 +93,17 @@ def unfinished(folder: Path) -> Iterator[Path]:
             partial.rename(folder)
         except OSError as error:
             raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
-    finally:
-        if partial.is_dir() and not all((partial / name).is_file() for name in RESUME_FILES):
+    except (ConfigError, DataError, TrainingError):
+        if not resumed:
             shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        if partial.is_dir() and not _resumable(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _resumable(partial: Path) -> bool:
+    return all((partial / name).is_file() for name in RESUME_FILES)
 
 
 def free_folder(folder: Path) -> Path:
@@ -106,7 +115,7 @@ def free_folder(folder: Path) -> Path:
 def refuse_interrupted(folder: Path) -> None:
     """Raise a CheckpointError if an interrupted run that can be resumed lies beside ``folder``."""
     partial = partial_folder(folder)
-    if all((partial / name).is_file() for name in RESUME_FILES):
+    if _resumable(partial):
         raise CheckpointError(
             f"an interrupted run can go on: gnnseg train --resume {folder}; or remove '{partial}'"
         )

@@ -25,7 +25,8 @@ class Evaluation:
     Attributes:
         users: Rows of the users with held-out items, ``[n]``; the others are skipped.
         per_user: For each metric one value a user, ``[n]``.
-        beyond: Coverage, Gini, popularity, novelty and diversity of the lists at the largest cut-off.
+        beyond: Coverage, Gini, popularity, novelty and diversity of the lists at the largest cut-off, of
+            users with so many unseen items.
         skipped: Users without held-out items.
     """
 
@@ -102,7 +103,9 @@ def evaluate(
         name: ACCURACY[metric](_columns(hits, k), relevant.astype(np.int64))
         for name, (metric, k) in parsed.items()
     }
-    beyond = {} if popularity is None else beyond_accuracy(items, popularity, features)
+    complete = items[np.isfinite(scores).all(1)]
+    known = popularity is not None and len(complete) > 0
+    beyond = beyond_accuracy(complete, popularity, features) if known else {}  # type: ignore[arg-type]
     return Evaluation(users, per_user, beyond, seen.shape[0] - len(users))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from gnnseg.errors import GnnsegError
@@ -73,6 +74,8 @@ def to_json(value: Any, indent: int | None = 2) -> str:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return _finite(value.item())
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

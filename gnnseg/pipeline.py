@@ -29,7 +29,7 @@ from gnnseg.checkpoint import (
 from gnnseg.config import Config, DatasetConfig, load_config
 from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
 from gnnseg.encoders import ENCODERS
-from gnnseg.errors import CheckpointError, ConfigError
+from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.files import write_json, write_text
 from gnnseg.graph import BipartiteGraph
@@ -169,8 +169,17 @@ def load_dataset(config: DatasetConfig) -> Dataset:
 
 
 def prepare(config: DatasetConfig, device: torch.device) -> Prepared:
-    """Read, filter and split a dataset, and build the graph of its training part."""
+    """Read, filter and split a dataset, and build the graph of its training part.
+
+    Raises:
+        DataError: If there is too little of it.
+    """
     dataset = load_dataset(config)
+    if min(dataset.num_users, dataset.num_items) < 2:
+        raise DataError(
+            f"'{dataset.name}' has {dataset.num_users} user(s) and {dataset.num_items} item(s); "
+            "at least two of each are needed"
+        )
     parts = SPLITS.create(config.split).split(dataset)
     shape = (dataset.num_users, dataset.num_items)
     train = parts.train.matrix(*shape)

@@ -167,6 +167,7 @@ def test_what_results_say() -> None:
         assert set(METRICS) <= model["runs"][0]["metrics"].keys()
         assert model["runs"][0]["valid_metrics"].keys() == set(METRICS)
         assert model["config"]["dataset"]["name"] == "small"
+        assert model["config"]["seed"] == 0
     parameters = [model["parameters"]["total"] for model in found["models"]]
     assert parameters[:2] == [0, 0]
     assert 0 < parameters[2] < parameters[3]
@@ -288,7 +289,7 @@ class TestChoosing:
             benchmark("movielenz")
 
     def test_missing_file(self) -> None:
-        with pytest.raises(ConfigError, match="there is no config 'mine.yaml'"):
+        with pytest.raises(ConfigError, match=r"there is no config 'mine\.yaml'"):
             benchmark(dataset(), ["mine.yaml"])
 
     def test_no_model(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from gnnseg.checkpoint import (
     save_tensors,
     unfinished,
 )
-from gnnseg.errors import CheckpointError, GnnsegError
+from gnnseg.errors import CheckpointError, ConfigError, DataError, GnnsegError, TrainingError
 from gnnseg.pipeline import fit
 from gnnseg.recommend import Recommender
 from tests.runs import (
@@ -205,6 +205,14 @@ class TestDamaged:
         assert "there is no run" in failure(tmp_path / "run")
 
 
+def fail(folder: Path, error: BaseException, names: Iterable[str]) -> None:
+    """Write some files of a run, then stop."""
+    with unfinished(folder) as partial:
+        for name in names:
+            (partial / name).write_text("1")
+        raise error
+
+
 class TestUnfinished:
     def test_takes_its_name_at_the_end(self, tmp_path: Path) -> None:
         with unfinished(tmp_path / "a" / "run") as partial:
@@ -215,12 +223,10 @@ class TestUnfinished:
 
     @pytest.mark.parametrize("kept", [[], RESUME_FILES[:1], RESUME_FILES[1:], RESUME_FILES])
     def test_what_a_failure_leaves(self, kept: list[str], tmp_path: Path) -> None:
-        with pytest.raises(ZeroDivisionError), unfinished(tmp_path / "run") as partial:
-            for name in kept:
-                (partial / name).write_text("1")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail(tmp_path / "run", ZeroDivisionError(), kept)
         assert not (tmp_path / "run").exists()
-        assert partial.exists() == (len(kept) == 2)
+        assert partial_folder(tmp_path / "run").exists() == (len(kept) == 2)
 
     def test_what_is_needed_to_resume_goes(self, tmp_path: Path) -> None:
         with unfinished(tmp_path / "run") as partial:
@@ -229,10 +235,14 @@ class TestUnfinished:
         assert contents(tmp_path) == {"run/model.json": b"1"}
 
     def test_somebody_else_took_the_name(self, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="cannot write"), unfinished(tmp_path / "run") as partial:
-            (partial / "file").write_text("mine")
-            (tmp_path / "run").mkdir()
-            (tmp_path / "run" / "file").write_text("theirs")
+        def race() -> None:
+            with unfinished(tmp_path / "run") as partial:
+                (partial / "file").write_text("mine")
+                (tmp_path / "run").mkdir()
+                (tmp_path / "run" / "file").write_text("theirs")
+
+        with pytest.raises(CheckpointError, match="cannot write"):
+            race()
         assert contents(tmp_path) == {"run/file": b"theirs"}
 
     @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
@@ -270,7 +280,7 @@ class TestTensors:
         before = contents(tmp_path)
         with monkeypatch.context() as patch:
             fill_disk(patch, "t.safetensors")
-            with pytest.raises(GnnsegError, match="cannot write .*No space left on device"):
+            with pytest.raises(GnnsegError, match=r"cannot write .*No space left on device"):
                 save_tensors(tmp_path / "t.safetensors", {"a": torch.zeros(2)})
         assert contents(tmp_path) == before
 
@@ -313,3 +323,16 @@ def test_seen_is_train_and_valid() -> None:
     assert saved.seen.nnz == len(parts.train) + len(parts.valid)
     assert np.asarray(saved.seen[parts.valid.users, parts.valid.items]).all()
     assert not np.asarray(saved.seen[parts.test.users, parts.test.items]).any()
+
+
+@pytest.mark.parametrize("error", [ConfigError, DataError, TrainingError])
+def test_what_would_fail_again_is_not_kept(error: type[GnnsegError], tmp_path: Path) -> None:
+    """Unless it was resumed: then the work before is worth more than a file that is not there today."""
+    with pytest.raises(error):
+        fail(tmp_path / "run", error("no"), RESUME_FILES)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path / "run", KeyboardInterrupt(), RESUME_FILES)
+    with pytest.raises(error):
+        fail(tmp_path / "run", error("no"), RESUME_FILES)
+    assert set(contents(tmp_path)) == {f".run.partial/{name}" for name in RESUME_FILES}

@@ -335,5 +335,5 @@ class TestBadContent:
 
     def test_says_which_dataset_file(self, tmp_path: Path) -> None:
         path = write_data(tmp_path, splitt="Random")
-        with pytest.raises(ConfigError, match="small.yaml: unknown key 'splitt'; did you mean 'split'"):
+        with pytest.raises(ConfigError, match=r"small\.yaml: unknown key 'splitt'; did you mean 'split'"):
             load_dataset_config(path)

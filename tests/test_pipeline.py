@@ -269,6 +269,14 @@ class TestLeakage:
         parts = replace(data.parts, **{part: Interactions(true.users, items)})
         return run(config, prepared=replace(data, parts=parts))
 
+    def test_the_graph_is_that_of_train(self) -> None:
+        data = prepare(load_dataset_config(dataset()), torch.device("cpu"))
+        found = data.graph.biadjacency().tocoo()
+        train = set(zip(data.parts.train.users.tolist(), data.parts.train.items.tolist(), strict=True))
+        assert set(zip(found.row.tolist(), found.col.tolist(), strict=True)) == train
+        assert np.array_equal(data.popularity, np.asarray(data.train.sum(0)).ravel())
+        assert len(train) == data.popularity.sum() == data.train.nnz < data.seen.nnz
+
     def test_test_changes_nothing_but_the_figures(self) -> None:
         result = self.poisoned(load_config(on_data(FULL)), "test")
         assert trained().metrics["test"] != result.metrics["test"]
@@ -436,7 +444,7 @@ class TestRefused:
 
     def test_parent_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(CheckpointError, match="cannot write .*choose another --out"):
+        with pytest.raises(CheckpointError, match=r"cannot write .*choose another --out"):
             fit(on_data(PLAIN), out=tmp_path / "file" / "run")
         assert contents(tmp_path) == {"file": b"mine"}
 
@@ -468,10 +476,23 @@ class TestRefused:
         dataset()
         with monkeypatch.context() as patch:
             fill_disk(patch, name)
-            with pytest.raises(GnnsegError, match="cannot write .*No space left on device") as caught:
+            with pytest.raises(GnnsegError, match=r"cannot write .*No space left on device") as caught:
                 fit(on_data(FULL), out=tmp_path / "run")
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "run").exists()
+
+    def test_a_disk_that_fills_up_in_training(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Filling(Tracker):
+            def log(self, record: Mapping[str, Any]) -> None:
+                if record["epoch"] == 3:
+                    fill_disk(monkeypatch, "history.jsonl")
+
+        config = load_config(on_data(PLAIN))
+        with pytest.raises(GnnsegError, match=r"cannot write '.*history\.jsonl': No space left on device"):
+            run(config, out=tmp_path / "run", tracker=Filling())
+        monkeypatch.undo()
+        assert not (tmp_path / "run").exists()
+        assert torch.equal(scores(run(config, resume=tmp_path / "run")), scores(run(config)))
 
     def test_a_failure_leaves_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="the filters leave nothing"):

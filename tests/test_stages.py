@@ -13,8 +13,8 @@ from gnnseg.errors import TrainingError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import FiLM
 from gnnseg.model import SegmentRecommender
-from gnnseg.segments import KMeans
 from gnnseg.seeding import numpy_rng
+from gnnseg.segments import KMeans
 from gnnseg.stages import Best, Progress, fit_stage
 from gnnseg.tracking import Task, Tracker
 from tests.graphs import random_graph
@@ -109,7 +109,7 @@ def test_patience() -> None:
 
 
 def test_looks_at_validation_now_and_then_and_at_the_end() -> None:
-    _, validate, _, progress, told = fitted([0.1, 0.2, 0.3, 0.4], epochs=5, evaluate_every=2)
+    _, _, _, progress, told = fitted([0.1, 0.2, 0.3, 0.4], epochs=5, evaluate_every=2)
     looked = [record["epoch"] for record in progress.history if "valid_ndcg@10" in record]
     assert looked == [2, 4, 5]
     assert [record["valid_ndcg@10"] for record in progress.history if record["epoch"] in looked] == [

@@ -37,17 +37,17 @@ def benchmark(
 ) -> None:
     """Compare models on one dataset: same split, same users, intervals and paired tests."""
     from gnnseg.benchmark import benchmark as measure
-    from gnnseg.checkpoint import free_folder, refuse_existing
+    from gnnseg.checkpoint import free_folder, unfinished
     from gnnseg.cli.progress import tracker
+    from gnnseg.config import load_dataset_config
     from gnnseg.files import to_json
     from gnnseg.report import save_results
 
-    if out is not None:
-        refuse_existing(out)
     chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
-    results = measure(dataset, chosen, seeds=seeds, quick=quick, device=device, tracker=tracker(quiet))
-    folder = out or free_folder(Path("benchmarks-out") / results["dataset"]["name"])
-    save_results(results, folder)
+    folder = out or free_folder(Path("benchmarks-out") / load_dataset_config(dataset).name)
+    with unfinished(folder) as partial:
+        results = measure(dataset, chosen, seeds=seeds, quick=quick, device=device, tracker=tracker(quiet))
+        save_results(results, partial)
     if json_:
         click.echo(to_json(results))
     elif not quiet:

@@ -10,6 +10,7 @@ from gnnseg.cli import options
 
 
 @click.group()
+@options.example("gnnseg data check books.yaml")
 def data() -> None:
     """Datasets: what there is, what is in one, fetch one, check your own."""
 

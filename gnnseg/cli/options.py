@@ -12,6 +12,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress and no tables.")
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+config_device = click.option(
+    "--device", default=None, help="auto, cpu, cuda, cuda:N or mps.  [default: the config's]"
+)
 seed = click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of training.")
 overrides = click.option(
     "-s",

@@ -21,7 +21,9 @@ def show(what: str | None, overrides: tuple[str, ...], json_: bool) -> None:
     """
     from gnnseg.config import KINDS, shipped_configs
     from gnnseg.data import SOURCES, SPLITS
+    from gnnseg.errors import ConfigError, unknown
 
+    folders = sorted({name.split("/")[0] for name in shipped_configs()})
     kinds: dict[str, Any] = {
         "sources": SOURCES,
         "splits": SPLITS,
@@ -38,8 +40,10 @@ def show(what: str | None, overrides: tuple[str, ...], json_: bool) -> None:
     elif what.partition(".")[0] in kinds and not what.endswith((".yaml", ".yml")):
         kind, _, name = what.partition(".")
         _component(kinds[kind].find(name), json_)
-    else:
+    elif "/" in what or what.endswith((".yaml", ".yml")) or what in folders:
         _config(what, overrides, json_)
+    else:
+        raise ConfigError(unknown("kind or config", what, ["configs", *kinds, *folders, *shipped_configs()]))
 
 
 def _plural(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,7 @@ DEFAULT_CONFIG = "movielens/full"
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
 @options.overrides
 @options.seed
-@options.device
+@options.config_device
 @options.as_json
 @options.quiet
 @options.example("gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32")
@@ -33,7 +33,7 @@ def train(
     resume: Path | None,
     overrides: tuple[str, ...],
     seed: int | None,
-    device: str,
+    device: str | None,
     json_: bool,
     quiet: bool,
 ) -> None:
@@ -48,13 +48,14 @@ def train(
     from gnnseg.files import to_json
     from gnnseg.pipeline import finished_folder, run
 
+    changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:
         if config or out or overrides or seed is not None:
             raise click.UsageError("--resume goes on with the config of the interrupted run; give it alone")
         out = finished_folder(resume)
-        loaded = load_config(partial_folder(out) / "config.yaml", device=device)
+        loaded = load_config(partial_folder(out) / "config.yaml", **changes)
     else:
-        changes = {"device": device} | ({} if seed is None else {"seed": seed})
+        changes |= {} if seed is None else {"seed": seed}
         loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
         out = out or free_folder(Path("runs") / loaded.name)
     try:

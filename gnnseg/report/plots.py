@@ -37,7 +37,10 @@ def accuracy(results: Mapping[str, Any], metric: str) -> Figure:
     found = [model["metrics"][metric] for model in models]
     means = [f["mean"] for f in found]
     # rounding may put an end on the wrong side of the mean
-    errors = [[max(0.0, f["mean"] - f["low"]) for f in found], [max(0.0, f["high"] - f["mean"]) for f in found]]
+    errors = [
+        [max(0.0, f["mean"] - f["low"]) for f in found],
+        [max(0.0, f["high"] - f["mean"]) for f in found],
+    ]
     colours = [ORANGE, *[BLUE] * (len(models) - 1)]
     axes.barh(range(len(models)), means, xerr=errors, color=colours, ecolor=GREY, capsize=3, height=0.65)
     axes.set_yticks(range(len(models)), [model["name"] for model in models], parse_math=False)

@@ -45,7 +45,7 @@ class Consensus(Segmenter):
         *,
         views: Sequence[View] = ("Leiden", "KMeans"),
         num_segments: PositiveInt = 6,
-        temperature: PositiveFloat = 0.25,
+        temperature: PositiveFloat = 4.0,
         num_starts: PositiveInt = 4,
     ) -> None:
         super().__init__()

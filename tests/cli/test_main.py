@@ -102,8 +102,8 @@ HEAVY = ("torch", "transformers", "torch_geometric", "sklearn", "scipy", "matplo
     "code",
     [
         "import gnnseg",
-        "import runpy\nsys.argv = ['gnnseg', '--help']\n"
-        "try:\n    runpy.run_module('gnnseg', run_name='__main__')\nexcept SystemExit as e:\n    assert not e.code",
+        "import runpy\nsys.argv = ['gnnseg', '--help']\ntry:\n"
+        "    runpy.run_module('gnnseg', run_name='__main__')\nexcept SystemExit as e:\n    assert not e.code",
     ],
     ids=["import", "help"],
 )

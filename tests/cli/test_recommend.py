@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import polars as pl
@@ -7,7 +9,7 @@ import pytest
 
 from gnnseg.recommend import Recommender
 from tests.cli.invoking import failure, invoke, misuse, output, printed
-from tests.runs import USERS, contents, fill_disk, saved_baseline, saved_run
+from tests.runs import USERS, contents, saved_baseline, saved_run
 
 
 def test_json() -> None:
@@ -120,9 +122,18 @@ def test_cannot_be_written(kind: str, tmp_path: Path) -> None:
     assert contents(tmp_path) == {"file": b"mine"}
 
 
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_an_existing_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "all.csv"
     path.write_text("old")
     assert invoke("recommend", saved_run(), "--all", "--out", path, "--quiet").exit_code == 0
     assert path.read_text().startswith("user,rank,item,score\n")
-    assert fill_disk is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("polars.DataFrame.write_csv", full)
+        message = failure("recommend", saved_run(), "--all", "--out", path, "--quiet", "-k", "1")
+    assert message == f"cannot write '{path}': No space left on device"
+    assert path.read_text().count("\n") == USERS * 10 + 1
+    assert list(tmp_path.iterdir()) == [path]

@@ -180,7 +180,7 @@ class TestUnknown:
                 ["plain.yaml", "-s", "dataset.filters.min_user_items=50"],
                 "the filters leave nothing of 'small'",
             ),
-            (["plain.yaml", "-s", "train.learning_rate=1.0e+38"], "try a lower learning rate"),
+            (["plain.yaml", "-s", "train.learning_rate=1.0e+30"], "try a lower learning rate"),
         ],
         ids=lambda value: value[-1] if isinstance(value, list) else "",
     )
