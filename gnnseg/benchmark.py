@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,13 @@ from gnnseg.config import (
 )
 from gnnseg.errors import ConfigError, unknown
 from gnnseg.files import configs_folder
-from gnnseg.pipeline import Prepared, Run, prepare, run
+from gnnseg.pipeline import Run, run
+from gnnseg.prepared import Prepared, prepare
 from gnnseg.seeding import numpy_rng
 from gnnseg.statistics import compare, holm, mean_interval
 from gnnseg.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FOLDER = "movielens"
 """Models of this folder are used for datasets that have no configs of their own."""
@@ -89,6 +93,7 @@ def benchmark(
     models: Sequence[str] | None = None,
     *,
     seeds: int = 3,
+    seed: int = 0,
     quick: bool = False,
     device: str = "auto",
     tracker: Tracker | None = None,
@@ -98,7 +103,8 @@ def benchmark(
     Args:
         dataset: Shipped name, or path of a dataset's YAML file.
         models: Names in the dataset's folder of shipped configs, or paths of YAML files; None for all.
-        seeds: Seeds 0, 1, ... of training; the split stays.
+        seeds: How many seeds of training; the split stays.
+        seed: The first of them.
         quick: One seed and few epochs, to see that everything works.
         device: Where to train.
         tracker: Shown the progress.
@@ -116,19 +122,35 @@ def benchmark(
         load_config(path, ["seed=0"], dataset=data_config.model_dump(), device=device)
         for path in choose_models(data_config.name, models)
     ]
+    data = prepare(data_config, environment.find_device(device))
+    configs = _that_fit(configs, data, chosen=models is not None)
+    chosen_seeds = range(seed, seed + (1 if quick else seeds))
+    entries = [Entry(config) for config in configs]
+    with tracker.task("benchmark", len(entries) * len(chosen_seeds)) as task:
+        for entry in entries:
+            for one in chosen_seeds:
+                entry.add(run(_with_seed(entry.config, one, quick), prepared=data, tracker=tracker))
+                task.advance()
+    return _results(data_config, data, entries, time.perf_counter() - started)
+
+
+def _that_fit(configs: Sequence[Config], data: Prepared, chosen: bool) -> list[Config]:
+    """The models that the data suffice for, before any is trained.
+
+    Raises:
+        ConfigError: If two models have one name, or a model that was asked for needs text that is not there.
+    """
     names = [config.name for config in configs]
     if len(set(names)) < len(names):
         raise ConfigError(f"models must have different names (got {', '.join(names)})")
-    data = prepare(data_config, environment.find_device(device))
-    seeds = 1 if quick else seeds
-    entries = [Entry(config) for config in configs]
-    with tracker.task("benchmark", len(entries) * seeds) as task:
-        for entry in entries:
-            for seed in range(seeds):
-                config = _with_seed(entry.config, seed, quick)
-                entry.add(run(config, prepared=data, tracker=tracker))
-                task.advance()
-    return _results(data_config, data, entries, time.perf_counter() - started)
+    if data.dataset.texts is not None:
+        return list(configs)
+    need_text = [config.name for config in configs if config.text is not None]
+    if need_text and chosen:
+        raise ConfigError(f"'{data.dataset.name}' has no item texts, which {', '.join(need_text)} need(s)")
+    if need_text:
+        log.warning("'%s' has no item texts; left out: %s", data.dataset.name, ", ".join(need_text))
+    return [config for config in configs if config.text is None]
 
 
 def choose_models(dataset: str, models: Sequence[str] | None) -> list[Path]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +19,12 @@ from gnnseg.config import Config, load_config
 from gnnseg.data import Dataset, IdMap
 from gnnseg.encoders import ENCODERS
 from gnnseg.environment import version
-from gnnseg.errors import CheckpointError, ConfigError, DataError, TrainingError
+from gnnseg.errors import CheckpointError
 from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
+from gnnseg.run_folder import RESUME_FILES
 from gnnseg.scoring import SCORERS, Scorer
 from gnnseg.segments import SEGMENTERS
 
@@ -62,75 +60,6 @@ class SavedRun:
     def model(self) -> SegmentRecommender | None:
         """The model itself, for users who were not there; None for a baseline."""
         return None if self.config.encoder is None else load_model(self.folder, self.config)
-
-
-def partial_folder(folder: Path) -> Path:
-    """Where a run lies until it is finished."""
-    return folder.with_name(f".{folder.name}.partial")
-
-
-@contextmanager
-def unfinished(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill beside ``folder``; it takes that name when the block succeeds.
-
-    After a failure it stays only if training can be resumed from it, and would not fail in the same way.
-
-    Raises:
-        CheckpointError: If ``folder`` exists or its parent cannot be written.
-    """
-    refuse_existing(folder)
-    partial = partial_folder(folder)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot write '{partial}': {error.strerror}; choose another --out") from None
-    resumed = _resumable(partial)
-    try:
-        yield partial
-        for name in RESUME_FILES:
-            (partial / name).unlink(missing_ok=True)
-        try:
-            partial.rename(folder)
-        except OSError as error:
-            raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
-    except (ConfigError, DataError, TrainingError):
-        if not resumed:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    finally:
-        if partial.is_dir() and not _resumable(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _resumable(partial: Path) -> bool:
-    return all((partial / name).is_file() for name in RESUME_FILES)
-
-
-def free_folder(folder: Path) -> Path:
-    """``folder``, or the first of ``folder-2``, ``folder-3``, ... that no run has taken, finished or not."""
-    candidates = (folder if n == 1 else folder.with_name(f"{folder.name}-{n}") for n in count(1))
-    return next(c for c in candidates if not c.exists() and not partial_folder(c).exists())
-
-
-def refuse_interrupted(folder: Path) -> None:
-    """Raise a CheckpointError if an interrupted run that can be resumed lies beside ``folder``."""
-    partial = partial_folder(folder)
-    if _resumable(partial):
-        raise CheckpointError(
-            f"an interrupted run can go on: gnnseg train --resume {folder}; or remove '{partial}'"
-        )
-
-
-def refuse_existing(folder: Path) -> None:
-    """Raise a CheckpointError if ``folder`` exists and is not empty, or is not a name to give."""
-    if folder.name in ("", ".."):
-        raise CheckpointError(f"'{folder}' cannot be the folder of a run; give it a name")
-    try:
-        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise CheckpointError(f"cannot use '{folder}': {error.strerror}") from None
-    if taken:
-        raise CheckpointError(f"'{folder}' exists already; choose another --out or remove it")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -257,9 +186,6 @@ def load_model(folder: Path, config: Config) -> SegmentRecommender:
 def graph_of(run: SavedRun) -> BipartiteGraph:
     """The training graph of a saved run."""
     return BipartiteGraph(run.train)
-
-
-RESUME_FILES = ("resume.safetensors", "resume.json")
 
 
 def save_resume(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
+from annotated_types import Ge, Le
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -63,7 +64,7 @@ class Schedule(BaseModel):
 
     epochs: NonNegativeInt = 100
     batch_size: PositiveInt = 2048
-    learning_rate: NonNegativeFloat = 0.01
+    learning_rate: Annotated[float, Ge(0), Le(100)] = 0.01
     encoder_rate: NonNegativeFloat = 0.0
     weight_decay: NonNegativeFloat = 0.0
     num_negatives: PositiveInt = 16
@@ -199,6 +200,8 @@ def load_config(
         if override.startswith("dataset.") and isinstance(content.get("dataset"), str):
             content["dataset"] = load_dataset_config(content["dataset"], folder).model_dump()
         _override(content, override)
+        if override.startswith("dataset=") and isinstance(content["dataset"], str):
+            content["dataset"] = load_dataset_config(content["dataset"]).model_dump()
     content.update(changes)
     if isinstance(content.get("dataset"), str):
         content["dataset"] = load_dataset_config(content["dataset"], folder).model_dump()

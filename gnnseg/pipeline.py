@@ -2,88 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-import torch
-from torch import Tensor
+from torch.nn import functional as F
 
 from gnnseg import environment
 from gnnseg.baselines import BASELINES
-from gnnseg.checkpoint import (
-    SavedRun,
+from gnnseg.checkpoint import SavedRun, save_run
+from gnnseg.config import Config, load_config
+from gnnseg.errors import CheckpointError
+from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.files import write_json, write_text
+from gnnseg.fitting import describe_segments, fit_model
+from gnnseg.model import SegmentRecommender
+from gnnseg.prepared import Prepared, item_features, prepare
+from gnnseg.run_folder import (
+    finished_folder,
     partial_folder,
     refuse_existing,
     refuse_interrupted,
-    save_run,
     unfinished,
 )
-from gnnseg.config import Config, DatasetConfig, load_config
-from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
-from gnnseg.encoders import ENCODERS
-from gnnseg.errors import CheckpointError, ConfigError, DataError
-from gnnseg.evaluation import Evaluation, evaluate, segment_gap
-from gnnseg.files import write_json, write_text
-from gnnseg.graph import BipartiteGraph
-from gnnseg.heads import HEADS
-from gnnseg.model import SegmentRecommender
 from gnnseg.scoring import Scorer
-from gnnseg.seeding import numpy_rng, seed_torch
-from gnnseg.segments import SEGMENTERS
-from gnnseg.segments.profiles import profiles
-from gnnseg.segments.quality import quality, stability
-from gnnseg.stages import Progress, fit_stage
-from gnnseg.text import TEXT_ENCODERS
-from gnnseg.tracking import JsonLines, Tracker, Trackers
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A dataset ready to train on.
-
-    Attributes:
-        config: Where it came from.
-        dataset: Filtered.
-        parts: Train, valid and test.
-        graph: Of the training interactions, on the run's device.
-        train: Training interactions, ``[U, I]``.
-        seen: Training and validation interactions, ``[U, I]``.
-        features: Text features computed so far, by encoder spec: tensor, seconds and description.
-    """
-
-    config: DatasetConfig
-    dataset: Dataset
-    parts: Parts
-    graph: BipartiteGraph
-    train: sp.csr_matrix
-    seen: sp.csr_matrix
-    features: dict[str, tuple[Tensor, float, dict[str, Any]]] = field(default_factory=dict)
-
-    @property
-    def popularity(self) -> np.ndarray:
-        """Training interactions of each item, ``[I]``."""
-        return np.bincount(self.parts.train.items, minlength=self.dataset.num_items)
-
-    def describe(self) -> dict[str, Any]:
-        """Name, digest and sizes."""
-        dataset, parts = self.dataset, self.parts
-        return {
-            "name": dataset.name,
-            "digest": dataset.digest,
-            "users": dataset.num_users,
-            "items": dataset.num_items,
-            "train": len(parts.train),
-            "valid": len(parts.valid),
-            "test": len(parts.test),
-        }
+from gnnseg.stages import Progress
+from gnnseg.tracking import Clock, JsonLines, Tracker, Trackers
 
 
 @dataclass
@@ -162,31 +109,6 @@ def fit(source: str | Path | Mapping[str, Any], out: str | Path | None = None, *
     return run(load_config(source, **changes), out=None if out is None else Path(out))
 
 
-def load_dataset(config: DatasetConfig) -> Dataset:
-    """Read and filter a dataset."""
-    source = SOURCES.create(config.source, Path(config.folder))
-    return config.filters.apply(source.load(config.name))
-
-
-def prepare(config: DatasetConfig, device: torch.device) -> Prepared:
-    """Read, filter and split a dataset, and build the graph of its training part.
-
-    Raises:
-        DataError: If there is too little of it.
-    """
-    dataset = load_dataset(config)
-    if min(dataset.num_users, dataset.num_items) < 2:
-        raise DataError(
-            f"'{dataset.name}' has {dataset.num_users} user(s) and {dataset.num_items} item(s); "
-            "at least two of each are needed"
-        )
-    parts = SPLITS.create(config.split).split(dataset)
-    shape = (dataset.num_users, dataset.num_items)
-    train = parts.train.matrix(*shape)
-    seen = (parts.train + parts.valid).matrix(*shape)
-    return Prepared(config, dataset, parts, BipartiteGraph(train, device), train, seen)
-
-
 def run(
     config: Config,
     *,
@@ -228,24 +150,6 @@ def run(
         result = _run(config, prepared or prepare(config.dataset, device), progress, both)
         save(result, partial)
     return result
-
-
-def finished_folder(partial: Path) -> Path:
-    """The final name of an interrupted run, given either name.
-
-    Raises:
-        CheckpointError: If there is nothing to resume.
-    """
-    name = partial.name
-    if name.startswith(".") and name.endswith(".partial"):
-        out = partial.with_name(name[1 : -len(".partial")])
-    else:
-        out = partial
-    if not partial_folder(out).is_dir():
-        raise CheckpointError(
-            f"there is no interrupted run '{out}' to resume (looked for '{partial_folder(out)}')"
-        )
-    return out
 
 
 def save(result: Run, folder: Path) -> None:
@@ -302,9 +206,9 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
         with clock("fit"):
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
     else:
-        model, decision = _fit(config, data, features, progress, tracker, clock)
+        model, decision = fit_model(config, data, features, progress, tracker, clock)
         scorer = model.scorer(data.graph)
-    unit = None if features is None else torch.nn.functional.normalize(features, dim=1).numpy()
+    unit = None if features is None else F.normalize(features, dim=1).numpy()
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts
         valid = evaluate(scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
@@ -325,119 +229,3 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
         peak_memory_mb=environment.peak_memory_mb(),
         text=text,
     )
-
-
-def item_features(
-    config: Config, data: Prepared, tracker: Tracker, clock: Clock
-) -> tuple[Tensor | None, dict[str, Any] | None]:
-    """Text features of the items, ``[I, f]``, and how they were made; computed once for each encoder."""
-    if config.text is None:
-        return None, None
-    texts = data.dataset.texts
-    if texts is None:
-        raise ConfigError(
-            f"'text' is configured, but dataset '{data.dataset.name}' has no item texts; remove it"
-        )
-    key = json.dumps(config.text, sort_keys=True)
-    if key not in data.features:
-        encoder = TEXT_ENCODERS.create(config.text)
-        encoder.device = data.graph.device
-        started = time.perf_counter()
-        with tracker.task("text", len(texts)) as task:
-            features = encoder.encode(texts, task.advance)
-        data.features[key] = (features, time.perf_counter() - started, encoder.describe())
-    features, seconds, description = data.features[key]
-    clock.seconds["text"] += seconds
-    return features, description
-
-
-def _fit(
-    config: Config,
-    data: Prepared,
-    features: Tensor | None,
-    progress: Progress,
-    tracker: Tracker,
-    clock: Clock,
-) -> tuple[SegmentRecommender, dict[str, Any] | None]:
-    graph, dataset = data.graph, data.dataset
-    seed_torch(config.seed, "encoder")
-    encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
-    model = SegmentRecommender(encoder).to(graph.device)
-    model.encoder.warm_start(graph)
-
-    def validate() -> float:
-        if not len(data.parts.valid):
-            return float("nan")
-        found = evaluate(model.scorer(graph), data.parts.valid, data.train, [config.choose_by])
-        return float(found.per_user[config.choose_by].mean())
-
-    if progress.stage == 1:
-        with clock("encoder"):
-            progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value
-    if config.segmenter is None or config.head is None:
-        return model, None
-    with clock("segments"), tracker.task("segments", 1) as task:
-        _add_segments(config, model, graph, progress)
-        task.advance()
-    progress.stage = 2
-    with clock("head"):
-        best = fit_stage(config, model, graph, validate, progress, tracker)
-    decision = {
-        "metric": config.choose_by,
-        "global": progress.global_value,
-        "segmented": best.value,
-        "epoch": best.epoch,
-        "served": "segmented" if best.epoch > 0 else "global",
-    }
-    return model, decision
-
-
-def _add_segments(
-    config: Config, model: SegmentRecommender, graph: BipartiteGraph, progress: Progress
-) -> None:
-    """Fit segments on the global model and put an identity head on it; stage 2 resumed needs sizes only."""
-    segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
-    if progress.resumed is None:
-        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"))
-        num_segments = segmenter.num_segments
-    else:
-        num_segments = progress.resumed[0]["model.segmenter.memberships"].shape[1]
-    seed_torch(config.seed, "head")
-    head = HEADS.create(config.head or {}, model.encoder.dim, num_segments).to(graph.device)
-    model.add_segments(segmenter, head)
-
-
-def describe_segments(
-    config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
-) -> dict[str, Any] | None:
-    """Content of ``segments.json``: how many, how good, and the profile of each."""
-    segmenter = model.segmenter
-    if segmenter is None or config.segmenter is None:
-        return None
-    spec = config.segmenter
-    embeddings = model.encoder(data.graph)
-    embeddings = type(embeddings)(embeddings.users.detach(), embeddings.items.detach())
-    with tracker.task("segment quality", 1) as task:
-        measured = quality(segmenter, data.graph, embeddings, numpy_rng(config.seed, "quality"))
-        rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
-        measured["stability"] = stability(
-            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs
-        )
-        task.advance()
-    memberships = segmenter.memberships.cpu().numpy()
-    found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
-    return {"num_segments": segmenter.num_segments, "quality": measured, "segments": found}
-
-
-class Clock:
-    """Adds up wall time by step, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("text", "encoder", "segments", "head", "fit", "evaluate"), 0.0)
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
-        """Time a block."""
-        started = time.perf_counter()
-        yield
-        self.seconds[step] += time.perf_counter() - started

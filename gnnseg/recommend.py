@@ -64,7 +64,10 @@ class Recommender:
 
         Raises:
             DataError: If a user is unknown.
+            ConfigError: If ``users`` is one text instead of a list, or ``k`` is out of range.
         """
+        if isinstance(users, str):
+            raise ConfigError(f"'users' must be a list of ids, such as [{users!r}] (got one text)")
         rows = self.run.users.rows(users)
         items, scores = top_k(self.run.scorer, rows, k, self.run.seen)
         return {str(u): self._named(i, s) for u, i, s in zip(users, items, scores, strict=True)}
@@ -100,7 +103,7 @@ class Recommender:
         return {} if memberships is None else _shares(memberships[0])
 
     def _new_user(self, items: Sequence[object]) -> tuple[DotProduct, sp.csr_matrix, torch.Tensor | None]:
-        if not items:
+        if not items or isinstance(items, str):
             raise ConfigError("'items' must name at least one item the new user liked (got none)")
         model, graph = self._model
         rows = np.unique(self.run.items.rows(items))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -89,3 +90,17 @@ class _Tasks(Task):
     def fits(self, total: int) -> None:
         for task in self.tasks:
             task.fits(total)
+
+
+class Clock:
+    """Adds up wall time by step, in seconds, for the steps a run is reported by."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(("text", "encoder", "segments", "head", "fit", "evaluate"), 0.0)
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        """Time a block."""
+        started = time.perf_counter()
+        yield
+        self.seconds[step] += time.perf_counter() - started

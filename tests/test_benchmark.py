@@ -311,6 +311,35 @@ class TestChoosing:
             benchmark(dataset(), models(), device="tpu")
 
 
+class TestWithoutText:
+    @pytest.fixture
+    def textless(self, tmp_path: Path) -> str:
+        rows = "\n".join(f"{u},{i}" for u in range(12) for i in range(8) if (u + i) % 2)
+        (tmp_path / "pairs.csv").write_text(f"user,item\n{rows}\n")
+        content = {"source": {"name": "Table", "interactions": "pairs.csv"}, "metrics": METRICS}
+        return str(write_yaml(tmp_path / "textless.yaml", content))
+
+    def test_models_that_need_text_are_left_out(
+        self, textless: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gnnseg.benchmark.run", lambda config, **_: pytest.fail(config.name))
+        with pytest.raises(pytest.fail.Exception, match="popularity"):
+            benchmark(textless)
+        assert "no item texts; left out: lightgcn-text, graphsage-text, full" in caplog.text
+
+    def test_one_that_was_asked_for_is_refused_before_any_training(
+        self, textless: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gnnseg.benchmark.run", lambda config, **_: pytest.fail(config.name))
+        with pytest.raises(ConfigError, match="has no item texts, which lightgcn-text need"):
+            benchmark(textless, ["popularity", "lightgcn-text"])
+
+
+def test_first_seed() -> None:
+    found = benchmark(dataset(), [*models()][:1], seeds=2, seed=5)
+    assert [run["seed"] for run in found["models"][0]["runs"]] == [5, 6]
+
+
 def test_configs_keep_their_own_hyper_parameters() -> None:
     config = load_config(models()[3], dataset=dataset())
     assert written()["models"][3]["config"]["encoder"] == json.loads(json.dumps(config.encoder))

@@ -337,3 +337,11 @@ class TestBadContent:
         path = write_data(tmp_path, splitt="Random")
         with pytest.raises(ConfigError, match=r"small\.yaml: unknown key 'splitt'; did you mean 'split'"):
             load_dataset_config(path)
+
+
+def test_a_dataset_given_on_the_command_line_lies_relative_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "books.yaml").write_text("source: {name: Table, interactions: r.csv}\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("movielens/lightgcn", ["dataset=books.yaml"]).dataset.folder == str(tmp_path)

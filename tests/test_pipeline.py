@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from gnnseg.checkpoint import load_run, partial_folder
+from gnnseg.checkpoint import load_run
 from gnnseg.config import Config, load_config, load_dataset_config
 from gnnseg.data import Interactions
 from gnnseg.errors import CheckpointError, ConfigError, DataError, GnnsegError
 from gnnseg.evaluation import evaluate
 from gnnseg.files import to_json
+from gnnseg.fitting import describe_segments
 from gnnseg.heads import HEADS
-from gnnseg.pipeline import Run, describe_segments, evaluate_run, fit, prepare, run
+from gnnseg.pipeline import Run, evaluate_run, fit, run
+from gnnseg.prepared import prepare
 from gnnseg.ranking import top_k
+from gnnseg.run_folder import partial_folder
 from gnnseg.tracking import Tracker
 from tests.runs import (
     EACH,

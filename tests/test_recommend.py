@@ -169,3 +169,10 @@ def test_as_json() -> None:
         "segment": {"0": 0.8, "2": 0.2},
         "items": [{"item": "a", "score": 0.5, "text": "A"}, {"item": "b", "score": 0.25, "text": ""}],
     }
+
+
+def test_one_text_is_no_list_of_ids(recommender: Recommender) -> None:
+    with pytest.raises(ConfigError, match=r"must be a list of ids, such as \['1042'\]"):
+        recommender.recommend("1042")
+    with pytest.raises(ConfigError, match="'items' must"):
+        recommender.recommend_for("i07")

@@ -21,6 +21,7 @@ from gnnseg.cli import options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder.  [default: a new one in benchmarks-out/]"
 )
+@options.seed
 @options.device
 @options.as_json
 @options.quiet
@@ -29,6 +30,7 @@ def benchmark(
     dataset: str,
     models: str | None,
     seeds: int,
+    seed: int | None,
     quick: bool,
     out: Path | None,
     device: str,
@@ -37,31 +39,35 @@ def benchmark(
 ) -> None:
     """Compare models on one dataset: same split, same users, intervals and paired tests."""
     from gnnseg.benchmark import benchmark as measure
-    from gnnseg.checkpoint import free_folder, unfinished
     from gnnseg.cli.progress import tracker
     from gnnseg.config import load_dataset_config
     from gnnseg.files import to_json
     from gnnseg.report import save_results
+    from gnnseg.run_folder import free_folder, unfinished
 
     chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
     folder = out or free_folder(Path("benchmarks-out") / load_dataset_config(dataset).name)
     with unfinished(folder) as partial:
-        results = measure(dataset, chosen, seeds=seeds, quick=quick, device=device, tracker=tracker(quiet))
+        shown = tracker(quiet)
+        results = measure(
+            dataset, chosen, seeds=seeds, seed=seed or 0, quick=quick, device=device, tracker=shown
+        )
         save_results(results, partial)
     if json_:
         click.echo(to_json(results))
     elif not quiet:
-        _show(results, folder)
+        _show(results, folder, dataset)
 
 
-def _show(results: Mapping[str, Any], folder: Path) -> None:
+def _show(results: Mapping[str, Any], folder: Path, dataset: str) -> None:
     from gnnseg.cli.progress import out, table
-    from gnnseg.report.tables import best_baseline, comparison_rows, main_metrics, model_rows, verdict
+    from gnnseg.config import shipped_configs
+    from gnnseg.report.tables import best_baseline, compact_rows, comparison_rows, main_metrics, verdict
 
     metric = main_metrics(results, 2)[-1]
     best = best_baseline(results, metric)
     names = [model["name"] for model in results["models"]]
-    header, rows = model_rows(results)
+    header, rows = compact_rows(results, metric)
     title = f"{results['dataset']['name']}: test, {len(results['models'][0]['runs'])} seed(s)"
     out.print(table(title, header, rows, None if best is None else names.index(best["name"])))
     if results["comparisons"]:
@@ -70,4 +76,5 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     out.print(
         f"Written to {folder}: results.json, results.md, results.csv, plots", highlight=False, soft_wrap=True
     )
-    out.print(f"Next: gnnseg train {results['dataset']['name']}", highlight=False)
+    own = f"{dataset}/{names[-1]}" if f"{dataset}/{names[-1]}" in shipped_configs() else ""
+    out.print(f"Next: gnnseg train {own or f'-s dataset={dataset}'}", highlight=False, soft_wrap=True)

@@ -42,11 +42,11 @@ def train(
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
     system on the bundled MovieLens.
     """
-    from gnnseg.checkpoint import free_folder, partial_folder
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
     from gnnseg.files import to_json
-    from gnnseg.pipeline import finished_folder, run
+    from gnnseg.pipeline import run
+    from gnnseg.run_folder import finished_folder, free_folder, partial_folder
 
     changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:

@@ -49,9 +49,22 @@ def model_rows(results: Results) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def compact_rows(results: Results, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table for 80 columns: the interval of one metric only, the main costs."""
+    shown = [m for m in main_metrics(results, 3) if m != metric]
+    header = ["model", metric, "95 %", *shown, "fit s", "MB"]
+    rows = []
+    for model in results["models"]:
+        found = model["metrics"][metric]
+        cells = [model["name"], f"{found['mean']:.4f}", f"±{(found['high'] - found['low']) / 2:.4f}"]
+        cells += [f"{model['metrics'][m]['mean']:.4f}" for m in shown]
+        rows.append([*cells, f"{mean_seconds(model, 'fit'):.1f}", f"{peak_memory(model):.0f}"])
+    return header, rows
+
+
 def comparison_rows(results: Results, metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the paired comparisons of the last model on one metric."""
-    header = ["against", f"difference {metric}", "relative", "95 % interval", "p (Holm)", "users"]
+    header = ["against", metric, "relative", "95 % interval", "p (Holm)", "users"]
     rows = [
         [
             c["baseline"],

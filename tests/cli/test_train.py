@@ -14,7 +14,8 @@ import torch
 import yaml
 
 import gnnseg
-from gnnseg.checkpoint import load_run, partial_folder
+from gnnseg.checkpoint import load_run
+from gnnseg.run_folder import partial_folder
 from tests.cli.invoking import failure, invoke, misuse, output, printed
 from tests.runs import (
     FULL,
@@ -180,7 +181,10 @@ class TestUnknown:
                 ["plain.yaml", "-s", "dataset.filters.min_user_items=50"],
                 "the filters leave nothing of 'small'",
             ),
-            (["plain.yaml", "-s", "train.learning_rate=1.0e+30"], "try a lower learning rate"),
+            (
+                ["plain.yaml", "-s", "train.learning_rate=1.0e+30"],
+                "'train.learning_rate' should be",
+            ),
         ],
         ids=lambda value: value[-1] if isinstance(value, list) else "",
     )

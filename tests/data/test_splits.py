@@ -81,7 +81,6 @@ def test_random_leaves_every_user_something_to_train_on(dataset: Dataset, valid:
     check_random(dataset, valid, test)
 
 
-
 @pytest.mark.parametrize(("valid", "test"), [(0.5, 0.4), (0.0, 0.9), (0.9, 0.0), (0.45, 0.45)])
 def test_random_leaves_something_to_train_on_with_large_shares(valid: float, test: float) -> None:
     pairs = [(user, item) for user in range(1, 13) for item in range(user)]

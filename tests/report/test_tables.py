@@ -13,6 +13,7 @@ import pytest
 from gnnseg.report import save_results
 from gnnseg.report.tables import (
     best_baseline,
+    compact_rows,
     comparison_rows,
     main_metrics,
     markdown,
@@ -102,9 +103,15 @@ def test_model_rows() -> None:
     assert [row[0] for row in rows] == ["pop", "knn", "full"]
 
 
+def test_compact_rows() -> None:
+    header, rows = compact_rows(results(), "ndcg@10")
+    assert header == ["model", "ndcg@10", "95 %", "recall@10", "fit s", "MB"]
+    assert rows[2] == ["full", "0.1500", "±0.0150", "0.3000", "1.5", "101"]
+
+
 def test_comparison_rows() -> None:
     header, rows = comparison_rows(results(), "ndcg@10")
-    assert header[1] == "difference ndcg@10"
+    assert header[1] == "ndcg@10"
     assert rows == [
         ["pop", "+0.2000", "+10.0%", "+0.1900 to +0.2100", "0.002", "1234"],
         ["knn", "+0.1000", "+5.0%", "+0.0900 to +0.1100", "0.002", "1234"],

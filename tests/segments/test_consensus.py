@@ -47,7 +47,8 @@ def vague() -> Planted:
 def test_rows_are_as_far_apart_as_co_association_says() -> None:
     """K-means on rows of Z is kernel k-means on Z Z^T, whose distances are K_ii + K_jj - 2 K_ij."""
     planted = vague()
-    consensus = fit(Consensus(views=[view(axis=0), view(axis=1), "KMeans"], num_segments=4), planted)
+    views = [view(axis=0), view(axis=1), "KMeans"]
+    consensus = fit(Consensus(views=views, num_segments=4, temperature=0.25), planted)
     z = torch.cat([v.memberships for v in consensus.members], dim=1).double().numpy()
     together = np.zeros((90, 90))
     for one in consensus.members:

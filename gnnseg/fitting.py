@@ -1,0 +1,113 @@
+"""From a config and prepared data to a fitted model: stage 1, segments, stage 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from gnnseg.config import Config
+from gnnseg.encoders import ENCODERS
+from gnnseg.evaluation import evaluate
+from gnnseg.graph import BipartiteGraph
+from gnnseg.heads import HEADS
+from gnnseg.model import SegmentRecommender
+from gnnseg.prepared import Prepared
+from gnnseg.seeding import numpy_rng, seed_torch
+from gnnseg.segments import SEGMENTERS
+from gnnseg.segments.profiles import profiles
+from gnnseg.segments.quality import quality, stability
+from gnnseg.stages import Progress, fit_stage
+from gnnseg.tracking import Clock, Tracker
+
+
+def fit_model(
+    config: Config,
+    data: Prepared,
+    features: Tensor | None,
+    progress: Progress,
+    tracker: Tracker,
+    clock: Clock,
+) -> tuple[SegmentRecommender, dict[str, Any] | None]:
+    """Train the encoder, find segments, fine-tune the head.
+
+    Args:
+        config: With an encoder.
+        data: What to train on.
+        features: Text features of the items, ``[I, f]``, or None.
+        progress: Where the run stands; a resumed one goes on from there.
+        tracker: Told of epochs and progress.
+        clock: Times the steps.
+
+    Returns:
+        The model, and with segments the validation metric of the global and of the segmented model and
+        which of them is served.
+    """
+    graph, dataset = data.graph, data.dataset
+    seed_torch(config.seed, "encoder")
+    encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
+    model = SegmentRecommender(encoder).to(graph.device)
+    model.encoder.warm_start(graph)
+
+    def validate() -> float:
+        if not len(data.parts.valid):
+            return float("nan")
+        found = evaluate(model.scorer(graph), data.parts.valid, data.train, [config.choose_by])
+        return float(found.per_user[config.choose_by].mean())
+
+    if progress.stage == 1:
+        with clock("encoder"):
+            progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value
+    if config.segmenter is None or config.head is None:
+        return model, None
+    with clock("segments"), tracker.task("segments", 1) as task:
+        _add_segments(config, model, graph, progress)
+        task.advance()
+    progress.stage = 2
+    with clock("head"):
+        best = fit_stage(config, model, graph, validate, progress, tracker)
+    decision = {
+        "metric": config.choose_by,
+        "global": progress.global_value,
+        "segmented": best.value,
+        "epoch": best.epoch,
+        "served": "segmented" if best.epoch > 0 else "global",
+    }
+    return model, decision
+
+
+def _add_segments(
+    config: Config, model: SegmentRecommender, graph: BipartiteGraph, progress: Progress
+) -> None:
+    """Fit segments on the global model and put an identity head on it; stage 2 resumed needs sizes only."""
+    segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
+    if progress.resumed is None:
+        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"))
+        num_segments = segmenter.num_segments
+    else:
+        num_segments = progress.resumed[0]["model.segmenter.memberships"].shape[1]
+    seed_torch(config.seed, "head")
+    head = HEADS.create(config.head or {}, model.encoder.dim, num_segments).to(graph.device)
+    model.add_segments(segmenter, head)
+
+
+def describe_segments(
+    config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
+) -> dict[str, Any] | None:
+    """Content of ``segments.json``: how many, how good, and the profile of each."""
+    segmenter = model.segmenter
+    if segmenter is None or config.segmenter is None:
+        return None
+    spec = config.segmenter
+    embeddings = model.encoder(data.graph)
+    embeddings = type(embeddings)(embeddings.users.detach(), embeddings.items.detach())
+    with tracker.task("segment quality", 1) as task:
+        measured = quality(segmenter, data.graph, embeddings, numpy_rng(config.seed, "quality"))
+        rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
+        measured["stability"] = stability(
+            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs
+        )
+        task.advance()
+    memberships = segmenter.memberships.cpu().numpy()
+    found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
+    return {"num_segments": segmenter.num_segments, "quality": measured, "segments": found}
