@@ -122,7 +122,7 @@ def benchmark(
         load_config(path, ["seed=0"], dataset=data_config.model_dump(), device=device)
         for path in choose_models(data_config.name, models)
     ]
-    data = prepare(data_config, environment.find_device(device))
+    data = prepare(data_config, environment.find_device(device), tracker)
     configs = _that_fit(configs, data, chosen=models is not None)
     chosen_seeds = range(seed, seed + (1 if quick else seeds))
     entries = [Entry(config) for config in configs]

@@ -134,7 +134,7 @@ def run(
     if resume is not None:
         out = finished_folder(resume)
     if out is None:
-        return _run(config, prepared or prepare(config.dataset, device), Progress(), tracker)
+        return _run(config, prepared or prepare(config.dataset, device, tracker), Progress(), tracker)
     refuse_existing(out)
     if resume is None:
         refuse_interrupted(out)
@@ -147,7 +147,7 @@ def run(
         for record in progress.history:
             lines.log(record)
         write_text(partial / "config.yaml", config.to_yaml())
-        result = _run(config, prepared or prepare(config.dataset, device), progress, both)
+        result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
         save(result, partial)
     return result
 
@@ -181,7 +181,7 @@ def evaluate_run(
         CheckpointError: If the data are not those the run was trained on.
     """
     target = environment.find_device(device)
-    data = prepare(saved.config.dataset, target)
+    data = prepare(saved.config.dataset, target, tracker)
     ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
     if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:
         raise CheckpointError(

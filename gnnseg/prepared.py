@@ -18,7 +18,7 @@ from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.text import TEXT_ENCODERS
-from gnnseg.tracking import Clock, Tracker
+from gnnseg.tracking import Clock, Tracker, follow
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,21 @@ class Prepared:
         }
 
 
-def load_dataset(config: DatasetConfig) -> Dataset:
-    """Read and filter a dataset."""
+def load_dataset(config: DatasetConfig, tracker: Tracker | None = None) -> Dataset:
+    """Read and filter a dataset, downloading it first where it has to be."""
     source = SOURCES.create(config.source, Path(config.folder))
-    return config.filters.apply(source.load(config.name))
+    with (tracker or Tracker()).task(f"reading {config.name}", 1) as task:
+        source.progress = follow(task)
+        return config.filters.apply(source.load(config.name))
 
 
-def prepare(config: DatasetConfig, device: torch.device) -> Prepared:
+def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None = None) -> Prepared:
     """Read, filter and split a dataset, and build the graph of its training part.
 
     Raises:
         DataError: If there is too little of it.
     """
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, tracker)
     if min(dataset.num_users, dataset.num_items) < 2:
         raise DataError(
             f"'{dataset.name}' has {dataset.num_users} user(s) and {dataset.num_items} item(s); "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,19 @@ class Task:
 
     def fits(self, total: int) -> None:
         """Correct the length."""
+
+
+def follow(task: Task) -> Callable[[int, int | None], None]:
+    """A callback told how much is done so far and in all, as a download tells it, that moves ``task``."""
+    before = 0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal before
+        task.fits(total or done)
+        task.advance(done - before)
+        before = done
+
+    return progress
 
 
 class Tracker:

@@ -61,6 +61,7 @@ def fetch(name: str, quiet: bool) -> None:
     from gnnseg.data import SOURCES
     from gnnseg.data.sources import MovieLens
     from gnnseg.data.sources.movielens import fetch_release
+    from gnnseg.tracking import follow
 
     config = load_dataset_config(name)
     if SOURCES.find(config.source["name"]) is not MovieLens:
@@ -68,15 +69,7 @@ def fetch(name: str, quiet: bool) -> None:
             f"'{name}' is read from files in {config.folder}; there is nothing to download"
         )
     with tracker(quiet).task(f"fetching {name}", 1) as task:
-        done = 0
-
-        def progress(bytes_done: int, total: int | None) -> None:
-            nonlocal done
-            task.fits(total or bytes_done)
-            task.advance(bytes_done - done)
-            done = bytes_done
-
-        path = fetch_release(config.source["release"], config.source["base_url"], progress)
+        path = fetch_release(config.source["release"], config.source["base_url"], follow(task))
     click.echo(str(path))
 
 

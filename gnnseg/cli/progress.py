@@ -11,10 +11,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +43,14 @@ def figures(fields: dict[str, float]) -> str:
     return "  ".join(parts)
 
 
+class Rate(ProgressColumn):
+    """Parts a second."""
+
+    def render(self, task: RichTask) -> Text:
+        """``12.3/s``, or nothing before the first part."""
+        return Text("" if task.speed is None else f"{task.speed:,.1f}/s", style="progress.data.speed")
+
+
 class Live(Tracker):
     """Bars with figures, rate and time left; a bar disappears when its step is done."""
 
@@ -50,6 +60,7 @@ class Live(Tracker):
             TextColumn("{task.description:<16}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
+            Rate(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[figures]}"),
             console=err,

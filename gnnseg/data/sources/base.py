@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 from gnnseg.components import Component
@@ -15,6 +16,9 @@ class Source(Component, ABC):
     Args:
         folder: What relative paths in the hyper-parameters are relative to.
     """
+
+    progress: Callable[[int, int | None], None] | None = None
+    """Told how many bytes of a download there are and are to come, if set before ``load``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -84,8 +84,6 @@ class MovieLens(Source):
         super().__init__(folder)
         self.release: Release = release
         self.base_url = base_url
-        self.progress: Progress | None = None
-        """Told how many bytes of a download there are, if set before ``load``."""
 
     def load(self, name: str) -> Dataset:
         """Read the release, downloading it first where that was not done before.
