@@ -121,12 +121,9 @@ class ItemGraph(Scorer):
 
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
-        counts = self.indptr[users + 1] - self.indptr[users]
-        row = torch.repeat_interleave(counts)
-        first = torch.cumsum(counts, 0) - counts
-        at = torch.arange(len(row), device=row.device) - first[row] + self.indptr[users][row]
+        row, item = _pairs(self.indptr, self.indices, users)
         histories = torch.zeros(len(users), self.num_items, device=row.device)
-        histories[row, self.indices[at]] = 1.0
+        histories[row, item] = 1.0
         if self.weights_indptr is None or self.weights_indices is None:
             return histories @ self.weights
         size = (self.num_items, self.num_items)
@@ -134,9 +131,124 @@ class ItemGraph(Scorer):
         return (sparse @ histories.T.contiguous()).T
 
 
+class GraphFilter(Scorer):
+    """A polynomial of the item graph applied to the users' histories, plus a low-rank term.
+
+    The item graph is ``P = N^T N`` for ``N = D_u^-1/2 R D_i^-1/2``; its Laplacian ``I - P`` has its
+    eigenvalues in ``[0, 1]``. The scores of a user with history ``r`` and vector ``x`` are
+    ``((r / scale) p(P)) * scale + x items^T`` with ``p(P) = sum_k c_k T_k(I - 2P)``, ``T_k`` the Chebyshev
+    polynomials of the first kind. They are summed by Clenshaw's recurrence from products of ``N`` and
+    ``N^T`` with ``[I, B]`` and ``[U, B]``: neither ``P`` nor the users' scores are ever held as a whole.
+
+    Args:
+        indptr: ``N`` in CSR, ``[U+1]`` int32; its pattern is the users' histories.
+        indices: Its items, ``[n]`` int32.
+        values: Its values, ``[n]``.
+        transposed_indptr: ``N^T`` in CSR, ``[I+1]`` int32.
+        transposed_indices: Its users, ``[n]`` int32.
+        transposed_values: Its values, ``[n]``.
+        coefficients: ``c_0 .. c_K``, ``[K+1]``.
+        scale: Positive, ``[I]``.
+        users: Left factor of the low-rank term, ``[U, d]``.
+        items: Right factor of the low-rank term, ``[I, d]``.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    transposed_indptr: Tensor
+    transposed_indices: Tensor
+    transposed_values: Tensor
+    coefficients: Tensor
+    scale: Tensor
+    users: Tensor
+    items: Tensor
+
+    def __init__(
+        self,
+        indptr: Tensor,
+        indices: Tensor,
+        values: Tensor,
+        transposed_indptr: Tensor,
+        transposed_indices: Tensor,
+        transposed_values: Tensor,
+        coefficients: Tensor,
+        scale: Tensor,
+        users: Tensor,
+        items: Tensor,
+    ) -> None:
+        super().__init__()
+        self.num_items = len(items)
+        self.register_buffer("indptr", indptr)
+        self.register_buffer("indices", indices)
+        self.register_buffer("values", values)
+        self.register_buffer("transposed_indptr", transposed_indptr)
+        self.register_buffer("transposed_indices", transposed_indices)
+        self.register_buffer("transposed_values", transposed_values)
+        self.register_buffer("coefficients", coefficients)
+        self.register_buffer("scale", scale)
+        self.register_buffer("users", users)
+        self.register_buffer("items", items)
+        # Read once: on an accelerator, reading them for every block of users would wait for the device.
+        self._coefficients: list[float] = coefficients.tolist()
+
+    @classmethod
+    def build(
+        cls,
+        normalised: sp.csr_matrix,
+        coefficients: np.ndarray,
+        scale: np.ndarray,
+        users: np.ndarray,
+        items: np.ndarray,
+    ) -> GraphFilter:
+        """From ``N [U, I]``, ``c [K+1]``, ``scale [I]`` and factors ``[U, d]``, ``[I, d]``."""
+        parts = []
+        for matrix in (normalised, sp.csr_matrix(normalised.T)):
+            parts += [torch.from_numpy(part.astype(np.int32)) for part in (matrix.indptr, matrix.indices)]
+            parts.append(torch.from_numpy(matrix.data.astype(np.float32)))
+        tables = (coefficients, scale, users, items)
+        return cls(*parts, *(torch.from_numpy(np.ascontiguousarray(t, dtype=np.float32)) for t in tables))
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        row, item = _pairs(self.indptr, self.indices, users)
+        histories = torch.zeros(self.num_items, len(users), device=row.device)
+        histories[item, row] = self.scale[item].reciprocal()
+        filtered = self._polynomial(histories).mul_(self.scale.unsqueeze(1))
+        return torch.addmm(filtered.T, self.users[users], self.items.T)
+
+    def _polynomial(self, x: Tensor) -> Tensor:
+        """``p(P) x``, ``[I, B]``, by Clenshaw's recurrence ``b_k = c_k x + 2 (I - 2P) b_(k+1) - b_(k+2)``."""
+        size = (len(self.indptr) - 1, self.num_items)
+        matrix = csr_tensor(self.indptr, self.indices, self.values, size)
+        transposed = csr_tensor(
+            self.transposed_indptr, self.transposed_indices, self.transposed_values, size[::-1]
+        )
+        *first, last = self._coefficients
+        newer, older = x * last, torch.zeros_like(x)
+        for k in range(len(first) - 1, -1, -1):
+            times = 2.0 if k > 0 else 1.0
+            rest = older.neg_().add_(x, alpha=first[k]).add_(newer, alpha=times)
+            older = newer
+            newer = torch.addmm(rest, transposed, matrix @ newer, alpha=-2 * times)
+        return newer
+
+
+def _pairs(indptr: Tensor, indices: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+    """Position in ``users`` and item of every pair in some users' histories, ``[m]`` int64 each."""
+    start = indptr[users].long()
+    counts = indptr[users + 1].long() - start
+    row = torch.repeat_interleave(counts)
+    first = torch.cumsum(counts, 0) - counts
+    at = torch.arange(len(row), device=row.device) + (start - first)[row]
+    return row, indices[at].long()
+
+
 def _int64(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values.astype(np.int64))
 
 
-SCORERS: dict[str, type[Scorer]] = {cls.__name__: cls for cls in (Constant, DotProduct, ItemGraph)}
+SCORERS: dict[str, type[Scorer]] = {
+    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, ItemGraph)
+}
 """What a run on disk can hold: each is built from the tensors in its ``state_dict``, by name."""

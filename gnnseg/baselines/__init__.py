@@ -1,11 +1,25 @@
 """Baselines; a bare baseline name in YAML is a class of this module."""
 
+from gnnseg.baselines.als import ImplicitALS
 from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.chebycf import ChebyCF
 from gnnseg.baselines.ease import EASE
+from gnnseg.baselines.gfcf import GFCF
 from gnnseg.baselines.item_knn import ItemKNN
 from gnnseg.baselines.popularity import Popularity
+from gnnseg.baselines.rp3beta import RP3beta
 from gnnseg.components import Kind
 
-__all__ = ["BASELINES", "EASE", "Baseline", "ItemKNN", "Popularity"]
+__all__ = [
+    "BASELINES",
+    "EASE",
+    "GFCF",
+    "Baseline",
+    "ChebyCF",
+    "ImplicitALS",
+    "ItemKNN",
+    "Popularity",
+    "RP3beta",
+]
 
 BASELINES: Kind[Baseline] = Kind("baseline", Baseline, "gnnseg.baselines")

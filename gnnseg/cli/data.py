@@ -33,8 +33,8 @@ def list_(json_: bool) -> None:
         return
     from gnnseg.cli.progress import out, table
 
-    lines = [[r["name"], _spec(r["source"]), _spec(r["split"])] for r in rows]
-    out.print(table("datasets", ["name", "source", "split"], lines))
+    lines = [[r["name"], r["source"]["name"], _spec(r["split"])] for r in rows]
+    out.print(table("datasets", ["name", "source", "split"], lines, words=(1, 2)))
 
 
 @data.command()
@@ -127,7 +127,7 @@ def _print(summary: dict[str, Any], json_: bool) -> None:
     from gnnseg.cli.progress import out, table
 
     rows = [[key, _spec(value) if isinstance(value, dict) else str(value)] for key, value in summary.items()]
-    out.print(table(summary["name"], ["", ""], rows))
+    out.print(table(summary["name"], ["what", "value"], rows, words=(1,)))
 
 
 def _spec(spec: dict[str, Any]) -> str:
