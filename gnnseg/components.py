@@ -191,14 +191,14 @@ class Kind(Generic[T]):
         return found  # type: ignore[no-any-return]
 
     def resolve(self, spec: Spec) -> dict[str, Any]:
-        """The spec with its name and every hyper-parameter, defaults filled in and checked.
+        """The spec with its name and every hyper-parameter, defaults filled in and checked, as YAML has it.
 
         Raises:
             ConfigError: For an unknown name or key, or a value of the wrong type or out of range.
         """
         name, given = self._parts(spec)
         checked = _validate(self.find(name).hyperparameters(), given, f"{self.noun} {name}: ")
-        return {"name": name, **checked}
+        return {"name": name, **{key: _plain(value) for key, value in checked.items()}}
 
     def create(self, spec: Spec | T, *context: Any) -> T:
         """Build the component; ``context`` goes to the positional parameters of ``__init__``."""
@@ -216,3 +216,10 @@ class Kind(Generic[T]):
 
     def _accepts(self, found: object) -> bool:
         return inspect.isclass(found) and issubclass(found, self.base) and not inspect.isabstract(found)
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, so that what was resolved equals itself after a round trip through YAML."""
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from gnnseg.scoring import SCORERS, Constant, DotProduct, ItemGraph, Scorer
+from gnnseg.scoring import SCORERS, Constant, DotProduct, GraphFilter, ItemGraph, Scorer
 
 USERS, ITEMS = 6, 5
 rng = np.random.default_rng(3)
@@ -13,12 +13,16 @@ HISTORIES = sp.csr_matrix((rng.random((USERS, ITEMS)) < 0.5).astype(np.float32))
 HISTORIES = sp.csr_matrix(HISTORIES.toarray() * np.array([[1], [1], [0], [1], [1], [1]], dtype=np.float32))
 WEIGHTS = rng.normal(size=(ITEMS, ITEMS)).astype(np.float32)
 SPARSE = sp.csr_matrix(np.where(rng.random((ITEMS, ITEMS)) < 0.6, WEIGHTS, 0).astype(np.float32))
+COEFFICIENTS, SCALE = rng.normal(size=4), rng.random(ITEMS) + 0.5
+LINKS = sp.csr_matrix(HISTORIES.toarray() * 0.4 * (rng.random((USERS, ITEMS)) + 0.1))
+LEFT, RIGHT = rng.normal(size=(USERS, 2)), rng.normal(size=(ITEMS, 2))
 
 MADE: dict[str, Scorer] = {
     "DotProduct": DotProduct(
         torch.from_numpy(rng.random((USERS, 3))).float(), torch.from_numpy(WEIGHTS[:, :3])
     ),
     "Constant": Constant(torch.arange(ITEMS)),
+    "GraphFilter": GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT, RIGHT),
     "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
     "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
 }
@@ -92,3 +96,22 @@ def test_item_graph_is_histories_times_weights(weights: np.ndarray | sp.csr_matr
 def test_item_graph_gives_zeros_without_history(weights: np.ndarray | sp.csr_matrix) -> None:
     assert HISTORIES.getnnz(axis=1)[2] == 0
     assert not ItemGraph.build(HISTORIES, weights).score(torch.tensor([2])).any()
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_graph_filter_is_a_polynomial_of_the_item_graph_plus_a_low_rank_term(order: int) -> None:
+    links, size = LINKS.toarray(), np.eye(ITEMS)
+    laplacian = size - 2 * links.T @ links
+    powers = [size, laplacian, 2 * laplacian @ laplacian - size]
+    powers.append(2 * laplacian @ powers[2] - laplacian)
+    used = COEFFICIENTS[: order + 1]
+    polynomial = sum(c * power for c, power in zip(used, powers[: order + 1], strict=True))
+    expected = (HISTORIES.toarray() / SCALE) @ polynomial * SCALE + LEFT @ RIGHT.T
+    scores = GraphFilter.build(LINKS, used, SCALE, LEFT, RIGHT).score(torch.arange(USERS))
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_graph_filter_without_a_low_rank_term() -> None:
+    scorer = GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT[:, :0], RIGHT[:, :0])
+    assert not scorer.score(torch.tensor([2])).any()
+    assert scorer.score(torch.tensor([0])).any()

@@ -15,7 +15,7 @@ BLOCK_PAIRS = 2**23
 
 
 class RP3beta(Baseline):
-    """Three-step walks user-item-user-item, popular ends made less likely (Paudel et al. 2017, doi 10.1145/2955101).
+    """Three-step walks, popular ends made less likely (Paudel et al. 2017, doi 10.1145/2955101).
 
     The weight of item ``i`` for item ``j`` is ``sum_u (1/d_i)^alpha (1/d_u)^alpha / d_j^beta`` over the users
     ``u`` of both: ``alpha`` is the exponent of the transition probabilities in P3alpha, ``beta`` that of the
