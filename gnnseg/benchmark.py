@@ -33,7 +33,20 @@ log = logging.getLogger(__name__)
 DEFAULT_FOLDER = "movielens"
 """Models of this folder are used for datasets that have no configs of their own."""
 
-ORDER = ("popularity", "item-knn", "ease", "mf", "lightgcn", "lightgcn-text", "graphsage-text", "full")
+ORDER = (
+    "popularity",
+    "item-knn",
+    "rp3beta",
+    "gf-cf",
+    "chebycf",
+    "ease",
+    "als",
+    "mf",
+    "lightgcn",
+    "lightgcn-text",
+    "graphsage-text",
+    "full",
+)
 """Rows of the table; models not named here come before ``full``, by name."""
 
 QUICK_EPOCHS = 10

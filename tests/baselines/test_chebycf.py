@@ -27,7 +27,7 @@ def published_coefficients(order: int, flatness: float) -> list[float]:
 
 
 def published(graph: BipartiteGraph, order: int, flatness: float, alpha: float, beta: float) -> np.ndarray:
-    """The filter applied to each eigenvalue of the dense Laplacian, in float64; all vectors in the ideal one."""
+    """The filter applied to each eigenvalue of the dense Laplacian, in float64; the ideal one passes all."""
     matrix = graph.biadjacency().toarray().astype(np.float64)
     users, items = np.maximum(matrix.sum(1), 1), np.maximum(matrix.sum(0), 1)
     links = matrix / np.sqrt(np.outer(users, items))
