@@ -105,6 +105,18 @@ def speed() -> str:
     return f"{markdown(['what', 'gnnseg', 'against', 'ratio'], rows)}\n\n{note}"
 
 
+def published() -> str:
+    """Baselines at their authors' settings, beside the figures of their papers."""
+    rows = []
+    for model in read("gowalla/published.json")["models"]:
+        cells = [
+            f"{model['metrics'][m]['mean']:.4f} ({model['published'][m]:.4f})" for m in model["published"]
+        ]
+        costs = [f"{model['seconds'][step]:.0f}" for step in ("fit", "evaluate")]
+        rows.append([model["name"], *cells, *costs, model["source"]])
+    return markdown(["model", "recall@20", "ndcg@20", "fit s", "rank s", "published in"], rows)
+
+
 def text_rates(text: Any) -> dict[str, dict[str, float]]:
     """Texts a second by batch size, ours and the ratio to the peer."""
     return {
@@ -117,6 +129,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
     "plain": plain,
+    "published": published,
     "speed": speed,
 }
 
