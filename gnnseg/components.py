@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict, ValidationError, create_model
 
 from gnnseg.errors import ConfigError, unknown
@@ -29,8 +29,6 @@ NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Probability = Annotated[float, Ge(0), Lt(1)]
-Share = Annotated[float, Gt(0), Lt(1)]
-Correlation = Annotated[float, Ge(-1), Le(1)]
 
 T = TypeVar("T", bound="Component")
 

@@ -60,11 +60,6 @@ class SegmentRecommender(nn.Module):
         self.segmenter = segmenter
         self.head = head
 
-    def drop_segments(self) -> None:
-        """Fall back to the global model."""
-        self.segmenter = None
-        self.head = None
-
     @torch.no_grad()
     def fold_in(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor | None]:
         """Adapt new users' encoder vectors ``[B, d]``: adapted ``[B, e]`` and memberships ``[B, S]``."""

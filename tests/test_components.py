@@ -9,14 +9,12 @@ import pytest
 
 from gnnseg.components import (
     Component,
-    Correlation,
     Kind,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     Probability,
-    Share,
 )
 from gnnseg.errors import ConfigError
 
@@ -248,8 +246,6 @@ def test_a_resolved_spec_resolves_to_itself(kind: Kind[Animal]) -> None:
         (PositiveFloat, [1e-300, 5.0], [0.0, -1.0, float("nan"), float("inf")]),
         (NonNegativeFloat, [0.0, 5.0], [-1e-9, float("nan"), float("inf")]),
         (Probability, [0.0, 0.999], [1.0, -0.1, float("nan")]),
-        (Share, [0.001, 0.999], [0.0, 1.0, float("nan")]),
-        (Correlation, [-1.0, 1.0], [-1.01, 1.01, float("nan")]),
     ],
 )
 def test_ranges(annotation: Any, good: list[float], bad: list[float]) -> None:

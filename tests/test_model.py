@@ -63,15 +63,12 @@ def test_the_head_gets_the_memberships(graph: BipartiteGraph, model: SegmentReco
     assert not torch.allclose(expected.users, model.encoder(graph).users)
 
 
-def test_dropping_segments_falls_back(graph: BipartiteGraph, model: SegmentRecommender) -> None:
+def test_segments_change_the_scores(graph: BipartiteGraph, model: SegmentRecommender) -> None:
     head = FiLM(DIM, 3)
     randomise(head)
     before = model(graph)
     model.add_segments(fitted(KMeans(num_segments=3), model, graph), head)
     assert not equal(model(graph), before)
-    model.drop_segments()
-    assert equal(model(graph), before)
-    assert set(model.state_dict()) == {"encoder.users.weight", "encoder.items.weight"}
 
 
 @pytest.mark.parametrize("training", [True, False])
