@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from rich.text import Text
 from gnnseg.tracking import Task, Tracker
 
 SECONDS_BETWEEN_LINES = 10.0
+ROOMY = 100
+"""Columns of a terminal from which on a bar may be long without cutting figures off."""
 
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
@@ -36,19 +39,21 @@ def tracker(quiet: bool) -> Tracker:
 
 
 def figures(fields: dict[str, float]) -> str:
-    """``loss 0.1234  valid 0.1500  12,345/s``."""
-    parts = [f"{name} {value:.4f}" for name, value in fields.items() if name != "rate"]
-    if "rate" in fields:
-        parts.append(f"{fields['rate']:,.0f}/s")
+    """``loss 0.1234  valid 0.1500  12,345/s``; what is not known yet (NaN) is left out."""
+    known = {name: value for name, value in fields.items() if math.isfinite(value)}
+    parts = [f"{name} {value:.4f}" for name, value in known.items() if name != "rate"]
+    if "rate" in known:
+        parts.append(f"{known['rate']:,.0f}/s")
     return "  ".join(parts)
 
 
 class Rate(ProgressColumn):
-    """Parts a second."""
+    """Parts a second, for a step that tells no rate of its own."""
 
     def render(self, task: RichTask) -> Text:
         """``12.3/s``, or nothing before the first part."""
-        return Text("" if task.speed is None else f"{task.speed:,.1f}/s", style="progress.data.speed")
+        known = task.speed is not None and not task.fields["figures"].endswith("/s")
+        return Text(f"{task.speed:,.1f}/s" if known else "", style="progress.data.speed")
 
 
 class Live(Tracker):
@@ -57,8 +62,8 @@ class Live(Tracker):
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<16}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28 if err.width >= ROOMY else 8),
             MofNCompleteColumn(),
             Rate(),
             TimeRemainingColumn(compact=True),
@@ -107,17 +112,22 @@ class Plain(Tracker):
 class _Lines(Task):
     def __init__(self, name: str, total: int) -> None:
         self._name, self._total, self._done = name, total, 0
-        self._started = self._told = time.monotonic()
+        self._since = self._told = time.monotonic()
+        self._before: int | None = None
 
     def advance(self, count: int = 1, **fields: float) -> None:
         self._done += count
         now = time.monotonic()
+        if self._before is None:  # a resumed step has done most of it without taking time
+            self._before, self._since = self._done, now
         if now - self._told < SECONDS_BETWEEN_LINES or not self._done:
             return
         self._told = now
-        left = (now - self._started) / self._done * max(0, self._total - self._done)
+        remaining = max(0, self._total - self._done)
+        counted = self._done - self._before
+        left = f", {(now - self._since) / counted * remaining:.0f} s left" if counted else ""
         err.print(
-            f"{self._name}: {self._done}/{self._total}, {left:.0f} s left  {figures(fields)}", highlight=False
+            f"{self._name}: {self._done}/{self._total}{left}  {figures(fields)}".rstrip(), highlight=False
         )
 
     def fits(self, total: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def test_figures() -> None:
     assert figures({"loss": 0.12345, "valid": 0.15, "rate": 12345.6}) == "loss 0.1235  valid 0.1500  12,346/s"
     assert figures({}) == ""
+    assert figures({"loss": 0.5, "valid": float("nan"), "rate": 3.0}) == "loss 0.5000  3/s"
 
 
 def test_quiet_shows_nothing(screen: io.StringIO) -> None:
@@ -72,9 +74,43 @@ def test_lines_elsewhere(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> N
         task.fits(4)
         task.advance(loss=0.125, rate=50.0)
     assert log.getvalue().splitlines() == [
-        "training: 2/10, 48 s left  loss 0.2500",
+        "training: 2/10, 64 s left  loss 0.2500",
         "training: 4/4, 0 s left  loss 0.1250  50/s",
     ]
+
+
+def test_time_left_of_a_resumed_step(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 6.0, 12.0, 40.0])
+    monkeypatch.setattr("gnnseg.cli.progress.time.monotonic", lambda: next(clock))
+    with Plain().task("training", 100) as task:
+        task.advance(90)
+        for _ in range(2):
+            task.advance(loss=0.5, valid=0.25, rate=50.0)
+    assert log.getvalue().splitlines() == ["training: 92/100, 48 s left  loss 0.5000  valid 0.2500  50/s"]
+
+
+def test_time_left_is_not_known_from_one_part(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 11.0])
+    monkeypatch.setattr("gnnseg.cli.progress.time.monotonic", lambda: next(clock))
+    with Plain().task("text", 10) as task:
+        task.advance()
+    assert log.getvalue() == "text: 1/10\n"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_all_figures_fit_a_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(
+        progress, "err", Console(file=stream, force_terminal=True, width=width, no_color=True)
+    )
+    found = Live()
+    with found.task("fine-tuning", 400) as task:
+        for _ in range(3):
+            task.advance(loss=3.38, valid=0.121, rate=157872.0)
+        found._progress.refresh()
+    assert re.search(r"3/400 +0:00:0\d|3/400 +00:0\d", stream.getvalue())
+    assert "loss 3.3800  valid 0.1210  157,872/s" in stream.getvalue()
+    assert "…" not in stream.getvalue()
 
 
 def shown(**options: Any) -> str:
