@@ -68,19 +68,21 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """Content of ``metrics.json``."""
-        per_segment = self.segment_metrics()
-        metric = self.config.choose_by
-        test = self.test.means
-        if metric in self.test.per_user:
-            test["segment_gap"] = segment_gap(per_segment, metric)  # type: ignore[assignment]
         return {
-            "test": test,
+            "test": self.test_metrics,
             "valid": self.valid.means,
             "test_intervals": self.test.intervals(),
-            "segments": per_segment,
+            "segments": self.segment_metrics(),
             "skipped_users": self.test.skipped,
             "decision": self.decision,
         }
+
+    @property
+    def test_metrics(self) -> dict[str, Any]:
+        """Metrics on test with the gap between segments."""
+        metric = self.config.choose_by
+        gap = {"segment_gap": segment_gap(self.segment_metrics(), metric)}
+        return {**self.test.means, **(gap if metric in self.test.per_user else {})}
 
     def segment_metrics(self) -> list[dict[str, Any]]:
         """Test metrics of the users in each segment; empty without segments."""
@@ -95,18 +97,24 @@ class Run:
         return {"total": 0, "trainable": 0} if self.model is None else self.model.parameter_counts()
 
 
-def fit(source: str | Path | Mapping[str, Any], out: str | Path | None = None, **changes: Any) -> Run:
+def fit(
+    source: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    tracker: Tracker | None = None,
+    **changes: Any,
+) -> Run:
     """Train and evaluate one experiment.
 
     Args:
         source: Name of a shipped config, path of a YAML file, or the content of one.
         out: Folder to save the run in; must not exist yet.
+        tracker: Told of progress and epochs, such as ``gnnseg.tracking.TensorBoard()``.
         changes: Top-level keys of the config to replace, such as ``seed=1``.
 
     Returns:
         The run, with ``metrics``, ``scorer``, ``segments`` and more.
     """
-    return run(load_config(source, **changes), out=None if out is None else Path(out))
+    return run(load_config(source, **changes), out=None if out is None else Path(out), tracker=tracker)
 
 
 def run(
@@ -134,21 +142,22 @@ def run(
     if resume is not None:
         out = finished_folder(resume)
     if out is None:
-        return _run(config, prepared or prepare(config.dataset, device, tracker), Progress(), tracker)
+        with tracker.following(None, config.resolved()):
+            result = _run(config, prepared or prepare(config.dataset, device, tracker), Progress(), tracker)
+            tracker.finish(result.test_metrics)
+        return result
     refuse_existing(out)
     if resume is None:
         refuse_interrupted(out)
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     with unfinished(out) as partial:
         progress = Progress(folder=partial) if resume is None else Progress.resume(partial)
-        history = partial / "history.jsonl"
-        write_text(history, "")
-        both = Trackers([tracker, lines := JsonLines(history)])
-        for record in progress.history:
-            lines.log(record)
-        write_text(partial / "config.yaml", config.to_yaml())
-        result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
-        save(result, partial)
+        both = Trackers([tracker, JsonLines(partial / "history.jsonl")])
+        with both.following(partial, config.resolved(), progress.history):
+            write_text(partial / "config.yaml", config.to_yaml())
+            result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
+            save(result, partial)
+            both.finish(result.test_metrics)
     return result
 
 

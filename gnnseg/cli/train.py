@@ -21,6 +21,12 @@ DEFAULT_CONFIG = "movielens/full"
     "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a new one in runs/]"
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
+@click.option(
+    "--track",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb"]),
+    help="Write curves for it into the run's folder, too; may be repeated.",
+)
 @options.overrides
 @options.seed
 @options.config_device
@@ -31,6 +37,7 @@ def train(
     config: str | None,
     out: Path | None,
     resume: Path | None,
+    track: tuple[str, ...],
     overrides: tuple[str, ...],
     seed: int | None,
     device: str | None,
@@ -47,6 +54,7 @@ def train(
     from gnnseg.files import to_json
     from gnnseg.pipeline import run
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
+    from gnnseg.tracking import TRACKERS, Trackers
 
     changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:
@@ -58,11 +66,14 @@ def train(
         changes |= {} if seed is None else {"seed": seed}
         loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
         out = out or free_folder(Path("runs") / loaded.name)
+    track = tuple(dict.fromkeys(track))
+    told = Trackers([tracker(quiet), *(TRACKERS[name]() for name in track)])
     try:
-        result = run(loaded, out=out, resume=resume, tracker=tracker(quiet))
+        result = run(loaded, out=out, resume=resume, tracker=told)
     except KeyboardInterrupt:
         left = partial_folder(out)
-        hint = f"; go on with: gnnseg train --resume {out}" if left.is_dir() else ""
+        again = " ".join([str(out), *(f"--track {name}" for name in track)])
+        hint = f"; go on with: gnnseg train --resume {again}" if left.is_dir() else ""
         err.print(f"Interrupted: '{out}' was not written{hint}", highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
     if json_:

@@ -16,6 +16,7 @@ import yaml
 import gnnseg
 from gnnseg.checkpoint import load_run
 from gnnseg.run_folder import partial_folder
+from gnnseg.tracking import TRACKERS
 from tests.cli.invoking import failure, invoke, misuse, output, printed
 from tests.runs import (
     FULL,
@@ -32,6 +33,7 @@ from tests.runs import (
     write_data,
     write_yaml,
 )
+from tests.tracking.reading import curves
 
 LACKS_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 
@@ -109,6 +111,64 @@ def test_overrides_and_seed(here: Path) -> None:
     assert config.encoder is not None
     assert (config.encoder["dim"], config.train.epochs, config.seed) == (4, 1, 3)
     assert load_run("out").config.name == "plain"
+
+
+class TestTrack:
+    def test_tensorboard(self, here: Path) -> None:
+        pytest.importorskip("tensorboard", reason="tensorboard comes with gnnseg[tracking]")
+        output("train", "full.yaml", "--out", "out", *["--track", "tensorboard"] * 2)
+        found = curves(here / "out")
+        history = [json.loads(line) for line in (here / "out" / "history.jsonl").read_text().splitlines()]
+        expected = [(step, record) for step, record in enumerate(history, 1)]
+        for stage in (1, 2):
+            assert found[f"stage{stage}/loss"] == [
+                (step, pytest.approx(record["loss"])) for step, record in expected if record["stage"] == stage
+            ]
+        [(step, value)] = found["test/ndcg@10"]
+        assert (step, value) == (len(history), pytest.approx(trained().metrics["test"]["ndcg@10"]))
+        assert not partial_folder(here / "out").exists()
+
+    def test_of_a_baseline(self, here: Path) -> None:
+        pytest.importorskip("tensorboard", reason="tensorboard comes with gnnseg[tracking]")
+        output("train", "popular.yaml", "--out", "out", "--track", "tensorboard")
+        assert [step for step, _ in curves(here / "out")["test/ndcg@10"]] == [0]
+
+    def test_resumed(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("tensorboard", reason="tensorboard comes with gnnseg[tracking]")
+        with monkeypatch.context() as patch:
+            patch.setattr("gnnseg.cli.progress.tracker", lambda quiet: Interrupt(2, 4))
+            result = invoke("train", "full.yaml", "--out", "out", "--track", "tensorboard")
+        hint = "go on with: gnnseg train --resume out --track tensorboard"
+        assert result.stderr == f"Interrupted: 'out' was not written; {hint}\n"
+        output("train", "--resume", "out", "--track", "tensorboard")
+        found = curves(here / "out")
+        length = len((here / "out" / "history.jsonl").read_text().splitlines())
+        steps = [step for name in ("stage1/loss", "stage2/loss") for step, _ in found[name]]
+        assert steps == list(range(1, length + 1))
+
+    def test_full_disk(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("tensorboard", reason="tensorboard comes with gnnseg[tracking]")
+        before = contents(here)
+        with monkeypatch.context() as patch:
+            fill_disk(patch, "tfevents")
+            message = failure("train", "plain.yaml", "--out", "out", "--track", "tensorboard")
+        assert message == "cannot write '.out.partial/tensorboard': No space left on device"
+        assert contents(here) == before
+
+    @pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+    def test_missing_package(self, here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in [m for m in sys.modules if m.partition(".")[0] == name]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, name, None)
+        before = contents(here)
+        message = failure("train", "plain.yaml", "--out", "out", "--track", name)
+        assert message.endswith('; pip install "gnnseg[tracking]"')
+        assert contents(here) == before
+
+    def test_unknown(self, here: Path) -> None:
+        message = misuse("train", "plain.yaml", "--track", "tensorbord")
+        for name in ("tensorbord", *TRACKERS):
+            assert f"'{name}'" in message
 
 
 class TestDevice:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from numbers import Real
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from gnnseg.errors import GnnsegError
-from gnnseg.files import to_json
+from gnnseg.errors import ConfigError, GnnsegError
+from gnnseg.files import to_json, write_text
+
+History = Sequence[Mapping[str, Any]]
 
 
 class Task:
@@ -38,8 +44,34 @@ def follow(task: Task) -> Callable[[int, int | None], None]:
 class Tracker:
     """Receives records and progress; the base is silent, subclasses override what they want."""
 
+    def start(self, folder: Path | None, config: Mapping[str, Any], history: History = ()) -> None:
+        """Get ready for a run.
+
+        Args:
+            folder: Where the run is being written, or None if it is not.
+            config: Resolved.
+            history: Records of the run before it was interrupted; they take the place of what was kept then.
+        """
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Keep a record, such as an epoch report."""
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Keep the metrics on test, by name."""
+
+    def close(self) -> None:
+        """Let go of files and connections, whether the run was finished or not."""
+
+    @contextmanager
+    def following(
+        self, folder: Path | None, config: Mapping[str, Any], history: History = ()
+    ) -> Iterator[None]:
+        """Start before the block and close after it, even if it fails."""
+        try:
+            self.start(folder, config, history)
+            yield
+        finally:
+            self.close()
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Task]:
@@ -56,6 +88,12 @@ class JsonLines(Tracker):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def start(self, folder: Path | None, config: Mapping[str, Any], history: History = ()) -> None:
+        """Begin the file anew with the records so far."""
+        write_text(self.path, "")
+        for record in history:
+            self.log(record)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line.
@@ -80,10 +118,26 @@ class Trackers(Tracker):
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self.trackers = list(trackers)
 
+    def start(self, folder: Path | None, config: Mapping[str, Any], history: History = ()) -> None:
+        """Start each."""
+        for tracker in self.trackers:
+            tracker.start(folder, config, history)
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Pass the record to each."""
         for tracker in self.trackers:
             tracker.log(record)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Pass the metrics to each."""
+        for tracker in self.trackers:
+            tracker.finish(metrics)
+
+    def close(self) -> None:
+        """Close each, even if closing another fails."""
+        with ExitStack() as stack:
+            for tracker in self.trackers:
+                stack.callback(tracker.close)
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Task]:
@@ -117,3 +171,44 @@ class Clock:
         started = time.perf_counter()
         yield
         self.seconds[step] += time.perf_counter() - started
+
+
+def extra(module: str) -> ModuleType:
+    """Import a module that comes with ``gnnseg[tracking]``.
+
+    Raises:
+        ConfigError: If it cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"tracking with {module.partition('.')[0]} needs a package that is missing ({error}); "
+            'pip install "gnnseg[tracking]"'
+        ) from None
+
+
+def folder_of(tracker: Tracker, folder: Path | None) -> Path:
+    """The folder of the run.
+
+    Raises:
+        ConfigError: If the run has none.
+    """
+    if folder is None:
+        raise ConfigError(f"{type(tracker).__name__} writes into the folder of a run (got none); give 'out'")
+    return folder
+
+
+def scalars(record: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a record, under names such as ``stage1/loss``."""
+    prefix = f"stage{record['stage']}/" if "stage" in record else ""
+    return {prefix + name: float(v) for name, v in record.items() if name != "stage" and _is_number(v)}
+
+
+def metric_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The finite metrics on test, under names such as ``test/ndcg@10``."""
+    return {f"test/{name}": float(v) for name, v in metrics.items() if _is_number(v)}
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is not bool and isinstance(value, Real) and math.isfinite(value)
