@@ -140,7 +140,7 @@ def run(
         refuse_interrupted(out)
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     with unfinished(out) as partial:
-        progress = Progress(folder=partial) if resume is None else Progress.resume(partial)
+        progress = Progress(folder=partial) if resume is None else Progress.resume(partial, config)
         history = partial / "history.jsonl"
         write_text(history, "")
         both = Trackers([tracker, lines := JsonLines(history)])

@@ -326,6 +326,17 @@ class TestInterrupted:
     def test_nothing_to_resume(self, here: Path) -> None:
         assert failure("train", "--resume", "out").startswith("there is no interrupted run 'out' to resume")
 
+    def test_config_edited_meanwhile(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stop(monkeypatch, 1, 5, "plain.yaml", "--out", "out")
+        saved = partial_folder(here / "out") / "config.yaml"
+        saved.write_text(saved.read_text().replace("learning_rate: 0.02", "learning_rate: 0.5"))
+        before = contents(here)
+        message = failure("train", "--resume", "out")
+        assert (
+            "begun with another config: train.learning_rate 0.02 there, 0.5 here; train it again" in message
+        )
+        assert contents(here) == before
+
     @pytest.mark.parametrize("more", [["full.yaml"], ["--out", "other"], ["-s", "seed=1"], ["--seed", "1"]])
     def test_resume_takes_nothing_else(self, here: Path, more: list[str]) -> None:
         assert "give it alone" in misuse("train", "--resume", "out", *more)
