@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -345,3 +345,43 @@ def test_a_dataset_given_on_the_command_line_lies_relative_to_it(
     (tmp_path / "books.yaml").write_text("source: {name: Table, interactions: r.csv}\n")
     monkeypatch.chdir(tmp_path)
     assert load_config("movielens/lightgcn", ["dataset=books.yaml"]).dataset.folder == str(tmp_path)
+
+
+class TestReference:
+    PUBLISHED: ClassVar[dict[str, Any]] = {
+        "source": "arXiv 2002.02126, table 3",
+        "metrics": {"recall@20": 0.183, "ndcg@20": 0.1554},
+    }
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        config = load_config(on_data(PLAIN, reference=self.PUBLISHED))
+        assert config.resolved()["reference"] == self.PUBLISHED
+        (tmp_path / "config.yaml").write_text(config.to_yaml())
+        assert load_config(tmp_path / "config.yaml") == config.model_copy(update={"name": "run"})
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"sorce": "x"}, "unknown key in 'reference' 'sorce'; did you mean 'source'?"),
+            ({"source": ""}, "'reference.source' must say where the figures stand (got '')"),
+            ({"metrics": {}}, "'reference.metrics' must name at least one, such as recall@20: 0.183"),
+            ({"metrics": {"recal@20": 0.1}}, "did you mean 'recall'?"),
+            ({"metrics": {"recall@20": 18.3}}, "'reference.metrics.recall@20' should be less than or equal"),
+            ({"metrics": {"recall@20": "good"}}, "'reference.metrics.recall@20' should be a valid number"),
+        ],
+    )
+    def test_bad(self, changes: dict[str, Any], problem: str) -> None:
+        assert problem in failure(on_data(PLAIN, reference={**self.PUBLISHED, **changes}))
+
+    def test_incomplete(self) -> None:
+        assert "'reference.source' is missing" in failure(on_data(PLAIN, reference={"metrics": {"hit@1": 0}}))
+
+    def test_belongs_to_its_dataset(self, tmp_path: Path) -> None:
+        content = on_data(PLAIN, reference=self.PUBLISHED)
+        other = load_dataset_config(str(write_data(tmp_path))).model_dump()
+        own = load_config(content).dataset.model_dump()
+        assert load_config(content, ["dataset.metrics=[hit@5]", "seed=1"]).reference is not None
+        assert load_config(content, dataset=own).reference is not None
+        assert load_config(content, dataset=other).reference is None
+        assert load_config(content, ["dataset.split.seed=7"]).reference is None
+        assert load_config(content, ["dataset=movielens"]).reference is None
