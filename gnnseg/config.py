@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from gnnseg import space
 from gnnseg.baselines import BASELINES
 from gnnseg.components import Kind, Spec, describe
 from gnnseg.data import SOURCES, SPLITS, Filters
@@ -28,7 +29,7 @@ from gnnseg.files import configs_folder, home
 from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
-from gnnseg.overrides import override
+from gnnseg.overrides import override, put
 from gnnseg.segments import SEGMENTERS
 from gnnseg.text import TEXT_ENCODERS
 
@@ -41,6 +42,9 @@ KINDS: dict[str, Kind[Any]] = {
     "head": HEADS,
 }
 """The key of a config that names a component, and its kind."""
+
+SEARCHABLE = (*KINDS, "train", "fine_tune")
+"""The parts of a config that a search may change; the rest is data, protocol and names."""
 
 DEFAULT_MODEL = "full"
 """``movielens`` as the name of a config means ``movielens/full``."""
@@ -159,6 +163,8 @@ class Config(BaseModel):
         choose_by: The validation metric that stops training and decides whether segments are served: where
             it never prefers them, the global model is kept.
         reference: Published figures to print beside ours.
+        search: What ``gnnseg train --search N`` tries: for each dotted key a list of choices or a range
+            (:mod:`gnnseg.space`); nothing else looks at it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -177,11 +183,17 @@ class Config(BaseModel):
     fine_tune: Schedule = Schedule(epochs=50)
     choose_by: str = "ndcg@10"
     reference: Reference | None = None
+    search: dict[str, Any] = {}
 
     @field_validator(*KINDS, mode="before")
     @classmethod
     def _resolve(cls, spec: Spec | None, info: Any) -> dict[str, Any] | None:
         return None if spec is None else KINDS[info.field_name].resolve(spec)
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _forms(cls, search: object) -> dict[str, Any]:
+        return space.resolve({} if search is None else search, SEARCHABLE)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -196,7 +208,22 @@ class Config(BaseModel):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
+        for key, form in self.search.items():
+            for value in space.ends(form):
+                self.with_settings({key: value})
         return self
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Config:
+        """The config with other values at some dotted keys.
+
+        Raises:
+            ConfigError: For a key that it does not take, or a value out of range.
+        """
+        content = {**self.resolved(), "search": {}}
+        for key, value in settings.items():
+            put(content, key, value)
+        config: Config = _validated(Config, content, f"search of {', '.join(settings)}: ")
+        return config.model_copy(update={"search": self.search})
 
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default filled in, for YAML and JSON."""

@@ -57,6 +57,18 @@ FULL: dict[str, Any] = {
 }
 
 
+SEARCHED: dict[str, Any] = {
+    **PLAIN,
+    "search": {
+        "train.learning_rate": {"low": 1.0e-3, "high": 0.1, "log": True},
+        "train.weight_decay": {"low": 0.001, "high": 0.1, "log": True},
+        "encoder.num_layers": [1, 2, 3],
+        "encoder.dim": {"low": 4, "high": 17, "step": 4},
+    },
+}
+"""A config to search; its own weight decay, 0, lies outside the range."""
+
+
 def pairs(seed: int = 0) -> list[tuple[int, int]]:
     """Users and items by number."""
     rng = np.random.default_rng(seed)
@@ -158,6 +170,18 @@ class Interrupt(Tracker):
         if (record["stage"], record["epoch"]) == self.at:
             raise KeyboardInterrupt
         self.seen.append((record["stage"], record["epoch"]))
+
+
+class InterruptTrial(Tracker):
+    """Presses Ctrl-C at the third epoch of the ``number``-th training."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        self.left -= (record["stage"], record["epoch"]) == (1, 3)
+        if self.left == 0:
+            raise KeyboardInterrupt
 
 
 class _Full:
