@@ -11,6 +11,7 @@ from gnnseg.cli import options
 
 if TYPE_CHECKING:
     from gnnseg.pipeline import Run
+    from gnnseg.search import Found
 
 DEFAULT_CONFIG = "movielens/full"
 
@@ -21,16 +22,27 @@ DEFAULT_CONFIG = "movielens/full"
     "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a new one in runs/]"
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with an interrupted run.")
+@click.option(
+    "--search",
+    "trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="First choose among N settings of the config's search block, on validation; needs gnnseg[search].",
+)
 @options.overrides
 @options.seed
 @options.config_device
 @options.as_json
 @options.quiet
-@options.example("gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32")
+@options.example(
+    "gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32\n"
+    "gnnseg train mine.yaml --search 20"
+)
 def train(
     config: str | None,
     out: Path | None,
     resume: Path | None,
+    trials: int | None,
     overrides: tuple[str, ...],
     seed: int | None,
     device: str | None,
@@ -40,17 +52,18 @@ def train(
     """Train one experiment, evaluate it and save the run.
 
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
-    system on the bundled MovieLens.
+    system on the bundled MovieLens. A search that was stopped goes on when the same command is given again.
     """
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
     from gnnseg.files import to_json
     from gnnseg.pipeline import run
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
+    from gnnseg.search import tune
 
     changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:
-        if config or out or overrides or seed is not None:
+        if config or out or trials or overrides or seed is not None:
             raise click.UsageError("--resume goes on with the config of the interrupted run; give it alone")
         out = finished_folder(resume)
         loaded = load_config(partial_folder(out) / "config.yaml", **changes)
@@ -58,17 +71,36 @@ def train(
         changes |= {} if seed is None else {"seed": seed}
         loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
         out = out or free_folder(Path("runs") / loaded.name)
+    found = None
     try:
-        result = run(loaded, out=out, resume=resume, tracker=tracker(quiet))
+        if trials is None:
+            result = run(loaded, out=out, resume=resume, tracker=tracker(quiet))
+        else:
+            result, found = tune(loaded, trials, out, tracker(quiet))
     except KeyboardInterrupt:
-        left = partial_folder(out)
-        hint = f"; go on with: gnnseg train --resume {out}" if left.is_dir() else ""
+        hint = "; the same command goes on with the search" if trials else ""
+        if partial_folder(out).is_dir():
+            hint = f"; go on with: gnnseg train --resume {out}"
         err.print(f"Interrupted: '{out}' was not written{hint}", highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
     if json_:
-        click.echo(to_json({"run": str(out), **result.metrics}))
+        chosen = {} if found is None else {"search": found.best}
+        click.echo(to_json({"run": str(out), **result.metrics, **chosen}))
     elif not quiet:
         _show(result, out)
+        if found is not None:
+            _show_chosen(found)
+
+
+def _show_chosen(found: Found) -> None:
+    """The settings as YAML to put into a config."""
+    import yaml
+
+    best = found.best
+    click.echo(
+        f"# trial {best['trial']} of {len(found.trials)}, validation {best['metric']} {best['value']:.4f}"
+    )
+    click.echo(yaml.safe_dump(found.overrides, sort_keys=False).rstrip())
 
 
 def _show(result: Run, out: Path) -> None:
