@@ -19,7 +19,7 @@ from gnnseg.config import Config, load_config
 from gnnseg.data import Dataset, IdMap
 from gnnseg.encoders import ENCODERS
 from gnnseg.environment import version
-from gnnseg.errors import CheckpointError
+from gnnseg.errors import CheckpointError, differences
 from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
@@ -188,23 +188,34 @@ def graph_of(run: SavedRun) -> BipartiteGraph:
     return BipartiteGraph(run.train)
 
 
-def save_resume(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+def save_resume(
+    folder: Path, config: Config, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
     """Write what training needs to go on; the JSON, written last, tells which tensors it belongs to."""
     save_tensors(folder / RESUME_FILES[0], {**tensors, "position": _position(state)})
-    write_json(folder / RESUME_FILES[1], {"format": FORMAT, "gnnseg": version(), **state})
+    write_json(
+        folder / RESUME_FILES[1],
+        {"format": FORMAT, "gnnseg": version(), "config": config.resolved(), **state},
+    )
 
 
-def load_resume(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_resume(folder: Path, config: Config) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`save_resume` wrote.
 
+    Args:
+        folder: Of the interrupted run.
+        config: What is to go on; only the device may be another.
+
     Raises:
-        CheckpointError: If there is nothing to resume, or the two files do not belong together.
+        CheckpointError: If there is nothing to resume, another config or version of gnnseg wrote it, or the
+            two files do not belong together.
     """
     if not (folder / RESUME_FILES[1]).is_file():
         raise CheckpointError(f"'{folder}' holds no training to resume; an interrupted run says where it is")
     state = read_json(folder / RESUME_FILES[1])
     if state.get("format") != FORMAT:
         raise CheckpointError(f"'{folder}' has format {state.get('format')}; this version reads {FORMAT}")
+    _refuse_another(folder, config, state)
     tensors = load_tensors(folder / RESUME_FILES[0])
     if not torch.equal(tensors.get("position", torch.zeros(0)), _position(state)):
         raise CheckpointError(
@@ -212,6 +223,19 @@ def load_resume(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "train it again"
         )
     return tensors, state
+
+
+def _refuse_another(folder: Path, config: Config, state: Mapping[str, Any]) -> None:
+    """Raise a CheckpointError if training in ``folder`` would go on differently from how it began."""
+    then, now = str(state.get("gnnseg")), version()
+    if then.split(".")[:2] != now.split(".")[:2]:
+        raise CheckpointError(
+            f"'{folder}' was begun by gnnseg {then}, this is {now}; go on with {then}, or train it again"
+        )
+    own = {"device": config.device}
+    found = differences({**state.get("config", {}), **own}, {**config.resolved(), **own})
+    if found:
+        raise CheckpointError(f"'{folder}' was begun with another config: {found}; train it again")
 
 
 def _position(state: Mapping[str, Any]) -> Tensor:

@@ -14,7 +14,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict, ValidationError, create_model
@@ -148,7 +148,9 @@ def describe(error: ValidationError, where: str, known: Mapping[str, Any]) -> st
 def _fields(known: Mapping[str, Any], parents: Iterable[object]) -> Mapping[str, Any]:
     """The fields of the model that the fields ``parents`` lead to."""
     for parent in parents:
-        known = getattr(getattr(known.get(str(parent)), "annotation", None), "model_fields", {})
+        annotation = getattr(known.get(str(parent)), "annotation", None)
+        models = [m for m in (annotation, *get_args(annotation)) if hasattr(m, "model_fields")]
+        known = models[0].model_fields if models else {}
     return known
 
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from gnnseg import space
 from gnnseg.baselines import BASELINES
 from gnnseg.components import Kind, Spec, describe
 from gnnseg.data import SOURCES, SPLITS, Filters
@@ -28,6 +29,7 @@ from gnnseg.files import configs_folder, home
 from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
+from gnnseg.overrides import override, put
 from gnnseg.segments import SEGMENTERS
 from gnnseg.text import TEXT_ENCODERS
 
@@ -40,6 +42,9 @@ KINDS: dict[str, Kind[Any]] = {
     "head": HEADS,
 }
 """The key of a config that names a component, and its kind."""
+
+SEARCHABLE = (*KINDS, "train", "fine_tune")
+"""The parts of a config that a search may change; the rest is data, protocol and names."""
 
 DEFAULT_MODEL = "full"
 """``movielens`` as the name of a config means ``movielens/full``."""
@@ -109,6 +114,36 @@ class DatasetConfig(BaseModel):
         return metrics
 
 
+class Reference(BaseModel):
+    """Figures that were published for this model on this dataset.
+
+    Attributes:
+        source: Where they stand, such as ``arXiv 2002.02126, table 3``.
+        metrics: Figures by name of the metric, such as ``recall@20``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    metrics: dict[str, Annotated[float, Ge(0), Le(1)]]
+
+    @field_validator("source")
+    @classmethod
+    def _named(cls, source: str) -> str:
+        if not source.strip():
+            raise ConfigError(f"'reference.source' must say where the figures stand (got {source!r})")
+        return source
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, metrics: dict[str, float]) -> dict[str, float]:
+        if not metrics:
+            raise ConfigError("'reference.metrics' must name at least one, such as recall@20: 0.183")
+        for metric in metrics:
+            parse(metric)
+        return metrics
+
+
 class Config(BaseModel):
     """One experiment: a baseline, or an encoder with an optional text encoder, segmenter and head.
 
@@ -127,6 +162,9 @@ class Config(BaseModel):
         fine_tune: Stage 2.
         choose_by: The validation metric that stops training and decides whether segments are served: where
             it never prefers them, the global model is kept.
+        reference: Published figures to print beside ours.
+        search: What ``gnnseg train --search N`` tries: for each dotted key a list of choices or a range
+            (:mod:`gnnseg.space`); nothing else looks at it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,11 +182,18 @@ class Config(BaseModel):
     head: dict[str, Any] | None = None
     fine_tune: Schedule = Schedule(epochs=50)
     choose_by: str = "ndcg@10"
+    reference: Reference | None = None
+    search: dict[str, Any] = {}
 
     @field_validator(*KINDS, mode="before")
     @classmethod
     def _resolve(cls, spec: Spec | None, info: Any) -> dict[str, Any] | None:
         return None if spec is None else KINDS[info.field_name].resolve(spec)
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _forms(cls, search: object) -> dict[str, Any]:
+        return space.resolve({} if search is None else search, SEARCHABLE)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -163,7 +208,22 @@ class Config(BaseModel):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
+        for key, form in self.search.items():
+            for value in space.ends(form):
+                self.with_settings({key: value})
         return self
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Config:
+        """The config with other values at some dotted keys.
+
+        Raises:
+            ConfigError: For a key that it does not take, or a value out of range.
+        """
+        content = {**self.resolved(), "search": {}}
+        for key, value in settings.items():
+            put(content, key, value)
+        config: Config = _validated(Config, content, f"search of {', '.join(settings)}: ")
+        return config.model_copy(update={"search": self.search})
 
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default filled in, for YAML and JSON."""
@@ -188,6 +248,8 @@ def load_config(
 
     Raises:
         ConfigError: In one line, with the nearest name where one is unknown.
+
+    Published figures belong to a dataset: ``reference`` is left out where overrides or changes give another.
     """
     if isinstance(source, Mapping):
         content, folder, where = dict(source), Path.cwd(), "config"
@@ -196,19 +258,33 @@ def load_config(
         content, folder, where = read_yaml(path), path.parent.absolute(), str(source)
         content.setdefault("name", path.stem)
     content.setdefault("name", "run")
-    for override in overrides:
-        if override.startswith("dataset.") and isinstance(content.get("dataset"), str):
+    own = content.get("dataset")
+    for text in overrides:
+        if text.startswith("dataset.") and isinstance(content.get("dataset"), str):
             content["dataset"] = load_dataset_config(content["dataset"], folder).model_dump()
-        _override(content, override)
-        if override.startswith("dataset=") and isinstance(content["dataset"], str):
+        override(content, text)
+        if text.startswith("dataset=") and isinstance(content["dataset"], str):
             content["dataset"] = load_dataset_config(content["dataset"]).model_dump()
     content.update(changes)
-    if isinstance(content.get("dataset"), str):
-        content["dataset"] = load_dataset_config(content["dataset"], folder).model_dump()
-    elif isinstance(content.get("dataset"), dict):
-        content["dataset"] = {"name": "data", "folder": str(folder), **content["dataset"]}
+    if "dataset" in content:
+        content["dataset"] = _dataset(content["dataset"], folder)
     config: Config = _validated(Config, content, f"{where}: ")
+    if config.reference is not None and not _same_data(_dataset(own, folder), config.dataset):
+        return config.model_copy(update={"reference": None})
     return config
+
+
+def _dataset(spec: Any, folder: Path) -> Any:
+    """The content of a dataset's config, named or given."""
+    if isinstance(spec, str):
+        return load_dataset_config(spec, folder).model_dump()
+    return {"name": "data", "folder": str(folder), **spec} if isinstance(spec, dict) else spec
+
+
+def _same_data(own: Any, dataset: DatasetConfig) -> bool:
+    """Whether a config's own dataset is the one in use, whatever is measured on it."""
+    own = _validated(DatasetConfig, own, "dataset: ") if isinstance(own, dict) else None
+    return bool(own == dataset.model_copy(update={"metrics": getattr(own, "metrics", ())}))
 
 
 def load_dataset_config(name: str | Path, folder: Path | None = None) -> DatasetConfig:
@@ -274,25 +350,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"'{path}' must hold a mapping of keys to values (got {type(content).__name__})")
     return {str(key): value for key, value in content.items()}
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    """Apply ``key.key=value`` in place; a component given by its name alone becomes a mapping."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"an override must look like key=value (got {override!r})")
-    *parents, last = key.split(".")
-    at = content
-    for parent in parents:
-        inner = at.get(parent)
-        if inner is not None and not isinstance(inner, str | Mapping):
-            raise ConfigError(f"override {key}: '{parent}' holds a value, not keys (got {inner!r})")
-        at[parent] = {"name": inner} if isinstance(inner, str) else dict(inner or {})
-        at = at[parent]
-    try:
-        at[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"override {key}: the value is not valid YAML (got {text!r})") from None
 
 
 def _validated(model: type[Any], content: Mapping[str, Any], where: str) -> Any:

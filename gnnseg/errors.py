@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class GnnsegError(Exception):
@@ -39,3 +40,34 @@ def unknown(noun: str, name: object, known: Iterable[str]) -> str:
         near = [lowered[m] for m in get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)]
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
     return f"unknown {noun} '{name}'; {hint}"
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any], most: int = 3) -> str:
+    """Say where two nested mappings differ, by dotted key; nothing where they are equal.
+
+    Args:
+        there: What was saved.
+        here: What is asked for now.
+        most: Keys named; the others are counted.
+    """
+    old, new = _flat(there), _flat(here)
+    keys = [key for key in dict.fromkeys([*new, *old]) if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+    named = [f"{key} {old.get(key, _ABSENT)!r} there, {new.get(key, _ABSENT)!r} here" for key in keys[:most]]
+    return "; ".join(named) + (f"; and {len(keys) - most} more" if len(keys) > most else "")
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+_ABSENT = _Absent()
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        inner = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.encoders import ENCODERS
 from gnnseg.evaluation import evaluate
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
-from gnnseg.prepared import Prepared
+from gnnseg.prepared import Prepared, item_features
+from gnnseg.scoring import Scorer
 from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
 from gnnseg.segments.profiles import profiles
 from gnnseg.segments.quality import quality, stability
 from gnnseg.stages import Progress, fit_stage
 from gnnseg.tracking import Clock, Tracker
+
+
+class Fitted(NamedTuple):
+    """A fitted model before any test.
+
+    Attributes:
+        scorer: What ranks.
+        model: The model, or None for a baseline.
+        decision: With segments, the validation metric of both models and which of them is served.
+        features: Text features of the items, ``[I, f]``, or None.
+        text: What features were made with.
+    """
+
+    scorer: Scorer
+    model: SegmentRecommender | None
+    decision: dict[str, Any] | None
+    features: Tensor | None
+    text: dict[str, Any] | None
+
+
+def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Tracker, clock: Clock) -> Fitted:
+    """Fit a baseline, or features and a model, on train and validation alone.
+
+    Args:
+        config: What to fit.
+        data: What to train on.
+        progress: Where the run stands; a resumed one goes on from there.
+        tracker: Told of epochs and progress.
+        clock: Times the steps.
+    """
+    features, text = item_features(config, data, tracker, clock)
+    if config.baseline is not None:
+        with clock("fit"):
+            scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
+        return Fitted(scorer, None, None, features, text)
+    model, decision = fit_model(config, data, features, progress, tracker, clock)
+    return Fitted(model.scorer(data.graph), model, decision, features, text)
 
 
 def fit_model(

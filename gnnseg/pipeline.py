@@ -12,15 +12,14 @@ import numpy as np
 from torch.nn import functional as F
 
 from gnnseg import environment
-from gnnseg.baselines import BASELINES
 from gnnseg.checkpoint import SavedRun, save_run
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.files import write_json, write_text
-from gnnseg.fitting import describe_segments, fit_model
+from gnnseg.fitting import describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
-from gnnseg.prepared import Prepared, item_features, prepare
+from gnnseg.prepared import Prepared, prepare
 from gnnseg.run_folder import (
     finished_folder,
     partial_folder,
@@ -124,6 +123,7 @@ def run(
     resume: Path | None = None,
     tracker: Tracker | None = None,
     prepared: Prepared | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Run:
     """Run one experiment.
 
@@ -133,6 +133,7 @@ def run(
         resume: Folder of an interrupted run to go on with; ``out`` then follows from it.
         tracker: Told of progress and epochs.
         prepared: The config's dataset, if it was prepared before.
+        notes: JSON files to keep in the folder, by name.
 
     Raises:
         GnnsegError: For anything a user can mend.
@@ -151,10 +152,12 @@ def run(
         refuse_interrupted(out)
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     with unfinished(out) as partial:
-        progress = Progress(folder=partial) if resume is None else Progress.resume(partial)
+        progress = Progress(folder=partial) if resume is None else Progress.resume(partial, config)
         both = Trackers([tracker, JsonLines(partial / "history.jsonl")])
         with both.following(partial, config.resolved(), progress.history):
             write_text(partial / "config.yaml", config.to_yaml())
+            for name, note in (notes or {}).items():
+                write_json(partial / name, note)
             result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
             save(result, partial)
             both.finish(result.test_metrics)
@@ -208,15 +211,7 @@ def evaluate_run(
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
     environment.reset_peak_memory()
     clock = Clock()
-    features, text = item_features(config, data, tracker, clock)
-    model: SegmentRecommender | None = None
-    decision: dict[str, Any] | None = None
-    if config.baseline is not None:
-        with clock("fit"):
-            scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
-    else:
-        model, decision = fit_model(config, data, features, progress, tracker, clock)
-        scorer = model.scorer(data.graph)
+    scorer, model, decision, features, text = fit_scorer(config, data, progress, tracker, clock)
     unit = None if features is None else F.normalize(features, dim=1).numpy()
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts

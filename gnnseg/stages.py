@@ -65,9 +65,9 @@ class Progress:
     resumed: tuple[dict[str, Tensor], dict[str, Any]] | None = None
 
     @classmethod
-    def resume(cls, folder: Path) -> Progress:
-        """Read the progress of an interrupted run."""
-        tensors, state = load_resume(folder)
+    def resume(cls, folder: Path, config: Config) -> Progress:
+        """Read the progress of an interrupted run of ``config``."""
+        tensors, state = load_resume(folder, config)
         value = _number(state["global_value"])
         return cls(state["stage"], state["history"], value, folder, (tensors, state))
 
@@ -113,7 +113,7 @@ def fit_stage(
             tracker.log(record)
             task.advance(1, loss=report.loss, valid=best.value, rate=report.rate)
             if best.stale == 0 or report.epoch % schedule.evaluate_every == 0:
-                _save(progress, model, state, best)
+                _save(config, progress, model, state, best)
             if best.stale >= schedule.patience:
                 task.fits(report.epoch)
                 break
@@ -126,7 +126,9 @@ def _copy(model: SegmentRecommender) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _save(progress: Progress, model: SegmentRecommender, state: TrainingState, best: Best) -> None:
+def _save(
+    config: Config, progress: Progress, model: SegmentRecommender, state: TrainingState, best: Best
+) -> None:
     if progress.folder is None:
         return
     optimizer = state.optimizer.state_dict()
@@ -146,7 +148,7 @@ def _save(progress: Progress, model: SegmentRecommender, state: TrainingState, b
         "groups": [{k: v for k, v in g.items() if k in ("lr", "params")} for g in optimizer["param_groups"]],
         "history": progress.history,
     }
-    save_resume(progress.folder, tensors, description)
+    save_resume(progress.folder, config, tensors, description)
 
 
 def _restore(

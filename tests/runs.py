@@ -9,7 +9,8 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 import yaml
 
 from gnnseg.pipeline import Run, fit
-from gnnseg.tracking import Tracker
+from gnnseg.tracking import Task, Tracker
 
 USERS, ITEMS, GROUPS, EACH = 60, 80, 4, 12
 """Each user has ``EACH`` items, most of them of the user's own group."""
@@ -55,6 +56,18 @@ FULL: dict[str, Any] = {
     "head": {"name": "FiLM"},
     "fine_tune": {"epochs": 6, **SCHEDULE},
 }
+
+
+SEARCHED: dict[str, Any] = {
+    **PLAIN,
+    "search": {
+        "train.learning_rate": {"low": 1.0e-3, "high": 0.1, "log": True},
+        "train.weight_decay": {"low": 0.001, "high": 0.1, "log": True},
+        "encoder.num_layers": [1, 2, 3],
+        "encoder.dim": {"low": 4, "high": 17, "step": 4},
+    },
+}
+"""A config to search; its own weight decay, 0, lies outside the range."""
 
 
 def pairs(seed: int = 0) -> list[tuple[int, int]]:
@@ -158,6 +171,28 @@ class Interrupt(Tracker):
         if (record["stage"], record["epoch"]) == self.at:
             raise KeyboardInterrupt
         self.seen.append((record["stage"], record["epoch"]))
+
+
+class InterruptTrial(Tracker):
+    """Presses Ctrl-C at the third epoch of the ``number``-th training."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    @contextmanager
+    def task(self, name: str, total: int) -> Iterator[Task]:
+        self.left -= name == "training"
+        yield _Interrupting() if self.left == 0 and name == "training" else Task()
+
+
+class _Interrupting(Task):
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def advance(self, count: int = 1, **fields: float) -> None:
+        self.epochs += count
+        if self.epochs == 3:
+            raise KeyboardInterrupt
 
 
 class _Full:

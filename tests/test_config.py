@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -23,7 +23,7 @@ from gnnseg.config import (
 from gnnseg.data import SOURCES, SPLITS
 from gnnseg.errors import ConfigError
 from gnnseg.files import configs_folder
-from tests.runs import DATA, FULL, PLAIN, on_data, write_data, write_yaml
+from tests.runs import DATA, FULL, PLAIN, SEARCHED, on_data, write_data, write_yaml
 
 EXPERIMENTS = shipped_configs()
 DATASETS = shipped_datasets()
@@ -345,3 +345,86 @@ def test_a_dataset_given_on_the_command_line_lies_relative_to_it(
     (tmp_path / "books.yaml").write_text("source: {name: Table, interactions: r.csv}\n")
     monkeypatch.chdir(tmp_path)
     assert load_config("movielens/lightgcn", ["dataset=books.yaml"]).dataset.folder == str(tmp_path)
+
+
+class TestReference:
+    PUBLISHED: ClassVar[dict[str, Any]] = {
+        "source": "arXiv 2002.02126, table 3",
+        "metrics": {"recall@20": 0.183, "ndcg@20": 0.1554},
+    }
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        config = load_config(on_data(PLAIN, reference=self.PUBLISHED))
+        assert config.resolved()["reference"] == self.PUBLISHED
+        (tmp_path / "config.yaml").write_text(config.to_yaml())
+        assert load_config(tmp_path / "config.yaml") == config.model_copy(update={"name": "run"})
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"sorce": "x"}, "unknown key in 'reference' 'sorce'; did you mean 'source'?"),
+            ({"source": ""}, "'reference.source' must say where the figures stand (got '')"),
+            ({"metrics": {}}, "'reference.metrics' must name at least one, such as recall@20: 0.183"),
+            ({"metrics": {"recal@20": 0.1}}, "did you mean 'recall'?"),
+            ({"metrics": {"recall@20": 18.3}}, "'reference.metrics.recall@20' should be less than or equal"),
+            ({"metrics": {"recall@20": "good"}}, "'reference.metrics.recall@20' should be a valid number"),
+        ],
+    )
+    def test_bad(self, changes: dict[str, Any], problem: str) -> None:
+        assert problem in failure(on_data(PLAIN, reference={**self.PUBLISHED, **changes}))
+
+    def test_incomplete(self) -> None:
+        assert "'reference.source' is missing" in failure(on_data(PLAIN, reference={"metrics": {"hit@1": 0}}))
+
+    def test_belongs_to_its_dataset(self, tmp_path: Path) -> None:
+        content = on_data(PLAIN, reference=self.PUBLISHED)
+        other = load_dataset_config(str(write_data(tmp_path))).model_dump()
+        own = load_config(content).dataset.model_dump()
+        assert load_config(content, ["dataset.metrics=[hit@5]", "seed=1"]).reference is not None
+        assert load_config(content, dataset=own).reference is not None
+        assert load_config(content, dataset=other).reference is None
+        assert load_config(content, ["dataset.split.seed=7"]).reference is None
+        assert load_config(content, ["dataset=movielens"]).reference is None
+
+
+class TestSearch:
+    def test_round_trip(self, tmp_path: Path) -> None:
+        config = load_config(on_data(SEARCHED))
+        assert config.search["train.learning_rate"] == {"low": 0.001, "high": 0.1, "log": True, "step": None}
+        assert config.search["encoder.num_layers"] == [1, 2, 3]
+        (tmp_path / "run.yaml").write_text(config.to_yaml())
+        assert load_config(tmp_path / "run.yaml") == config
+
+    def test_none(self) -> None:
+        assert load_config(on_data(PLAIN, search=None)).search == load_config(on_data(PLAIN)).search == {}
+
+    def test_components_are_choices_too(self) -> None:
+        choices = ["BPR", {"name": "SampledSoftmax", "temperature": 0.5}]
+        config = load_config(on_data(PLAIN, search={"loss": choices}))
+        assert config.with_settings({"loss": choices[1]}).loss["temperature"] == 0.5
+        assert config.with_settings({"loss": "BPR"}).search == config.search
+
+    @pytest.mark.parametrize(
+        ("key", "form", "problem"),
+        [
+            (
+                "encoder.dim",
+                [4, 0],
+                "search of encoder.dim: encoder LightGCN: 'dim' should be greater than 0",
+            ),
+            ("encoder.dim", {"low": 0, "high": 9}, "'dim' should be greater than 0 (got 0)"),
+            ("encoder.dmi", [3], "search of encoder.dmi: encoder LightGCN: unknown key 'dmi'; did you mean"),
+            ("train.epoch", [3], "search of train.epoch: unknown key in 'train' 'epoch'"),
+            ("train.learning_rate", {"low": 0.1, "high": 1e9}, "should be less than or equal to 100"),
+            ("head.rank", [3], "search of head.rank: head must be a name or a mapping"),
+            ("loss", ["BRP"], "search of loss: unknown loss 'BRP'; did you mean 'BPR'?"),
+            ("seed", [1, 2], "search of seed: what can be searched lies in baseline, text, encoder, loss, "),
+            (
+                "dataset.split.seed",
+                [1],
+                "search of dataset.split.seed: what can be searched lies in baseline",
+            ),
+        ],
+    )
+    def test_what_the_config_does_not_take(self, key: str, form: object, problem: str) -> None:
+        assert problem in failure(on_data(PLAIN, search={key: form}))

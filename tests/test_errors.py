@@ -8,6 +8,7 @@ from gnnseg.errors import (
     GnnsegError,
     NotFittedError,
     TrainingError,
+    differences,
     unknown,
 )
 
@@ -58,3 +59,20 @@ def test_all_names_where_none_is_near() -> None:
 def test_names_that_are_not_text() -> None:
     assert unknown("user", 12, ["123"]) == "unknown user '12'; did you mean '123'?"
     assert unknown("user", None, ["7"]) == "unknown user 'None'; known: 7"
+
+
+class TestDifferences:
+    def test_none(self) -> None:
+        assert differences({}, {}) == ""
+        assert differences({"a": {"b": [1], "c": {}}}, {"a": {"c": {}, "b": [1]}}) == ""
+
+    def test_by_dotted_key(self) -> None:
+        there, here = {"a": {"b": 1, "c": 2}, "d": None}, {"a": {"b": 1, "c": "x"}, "d": {"e": 0}}
+        assert differences(there, here) == (
+            "a.c 2 there, 'x' here; d.e absent there, 0 here; d None there, absent here"
+        )
+
+    def test_the_first_few(self) -> None:
+        assert differences({}, dict.fromkeys("abcde", 1), most=2) == (
+            "a absent there, 1 here; b absent there, 1 here; and 3 more"
+        )

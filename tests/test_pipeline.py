@@ -197,7 +197,6 @@ class TestRun:
         assert [r["epoch"] for r in result.history if r["stage"] == 1] == list(range(1, 7))
         untouched = run(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 0})}))
         assert not torch.equal(scores(result), scores(untouched))
-        assert result.metrics["test"]["ndcg@10"] > untouched.metrics["test"]["ndcg@10"]
         assert result.metrics["valid"] == {}
         assert result.decision is not None
         assert result.decision["served"] == "segmented"

@@ -11,6 +11,7 @@ from gnnseg.cli import options
 
 if TYPE_CHECKING:
     from gnnseg.pipeline import Run
+    from gnnseg.search import Found
 
 DEFAULT_CONFIG = "movielens/full"
 
@@ -27,17 +28,28 @@ DEFAULT_CONFIG = "movielens/full"
     type=click.Choice(["tensorboard", "wandb"]),
     help="Write curves for it into the run's folder, too; may be repeated.",
 )
+@click.option(
+    "--search",
+    "trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="First choose among N settings of the config's search block, on validation; needs gnnseg[search].",
+)
 @options.overrides
 @options.seed
 @options.config_device
 @options.as_json
 @options.quiet
-@options.example("gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32")
+@options.example(
+    "gnnseg train movielens/lightgcn --out runs/lightgcn -s encoder.dim=32\n"
+    "gnnseg train mine.yaml --search 20"
+)
 def train(
     config: str | None,
     out: Path | None,
     resume: Path | None,
     track: tuple[str, ...],
+    trials: int | None,
     overrides: tuple[str, ...],
     seed: int | None,
     device: str | None,
@@ -47,18 +59,19 @@ def train(
     """Train one experiment, evaluate it and save the run.
 
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
-    system on the bundled MovieLens.
+    system on the bundled MovieLens. A search that was stopped goes on when the same command is given again.
     """
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
     from gnnseg.files import to_json
     from gnnseg.pipeline import run
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
+    from gnnseg.search import tune
     from gnnseg.tracking import TRACKERS, Trackers
 
     changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:
-        if config or out or overrides or seed is not None:
+        if config or out or trials or overrides or seed is not None:
             raise click.UsageError("--resume goes on with the config of the interrupted run; give it alone")
         out = finished_folder(resume)
         loaded = load_config(partial_folder(out) / "config.yaml", **changes)
@@ -68,18 +81,37 @@ def train(
         out = out or free_folder(Path("runs") / loaded.name)
     track = tuple(dict.fromkeys(track))
     told = Trackers([tracker(quiet), *(TRACKERS[name]() for name in track)])
+    found = None
     try:
-        result = run(loaded, out=out, resume=resume, tracker=told)
+        if trials is None:
+            result = run(loaded, out=out, resume=resume, tracker=told)
+        else:
+            result, found = tune(loaded, trials, out, told)
     except KeyboardInterrupt:
-        left = partial_folder(out)
-        again = " ".join([str(out), *(f"--track {name}" for name in track)])
-        hint = f"; go on with: gnnseg train --resume {again}" if left.is_dir() else ""
+        hint = "; the same command goes on with the search" if trials else ""
+        if partial_folder(out).is_dir():
+            again = " ".join([str(out), *(f"--track {name}" for name in track)])
+            hint = f"; go on with: gnnseg train --resume {again}"
         err.print(f"Interrupted: '{out}' was not written{hint}", highlight=False, soft_wrap=True)
         raise SystemExit(130) from None
     if json_:
-        click.echo(to_json({"run": str(out), **result.metrics}))
+        chosen = {} if found is None else {"search": found.best}
+        click.echo(to_json({"run": str(out), **result.metrics, **chosen}))
     elif not quiet:
         _show(result, out)
+        if found is not None:
+            _show_chosen(found)
+
+
+def _show_chosen(found: Found) -> None:
+    """The settings as YAML to put into a config."""
+    import yaml
+
+    best = found.best
+    click.echo(
+        f"# trial {best['trial']} of {len(found.trials)}, validation {best['metric']} {best['value']:.4f}"
+    )
+    click.echo(yaml.safe_dump(found.overrides, sort_keys=False).rstrip())
 
 
 def _show(result: Run, out: Path) -> None:

@@ -34,19 +34,28 @@ def best_baseline(results: Results, metric: str) -> Mapping[str, Any] | None:
 
 
 def model_rows(results: Results) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of models: each metric with its half interval, then costs."""
+    """Header and rows of the table of models: each metric with its interval, published figures, costs."""
     metrics = main_metrics(results)
-    header = ["model", *metrics, "fit s", "evaluate s", "peak MB", "parameters"]
+    published = any(reference(model) for model in results["models"])
+    header = ["model", *metrics, *["published"] * published, "fit s", "evaluate s", "peak MB", "parameters"]
     rows = []
     for model in results["models"]:
         cells = [model["name"]]
         for metric in metrics:
             found = model["metrics"][metric]
             cells.append(f"{found['mean']:.4f} ({found['low']:.4f}-{found['high']:.4f})")
+        if published:
+            figures = reference(model).get("metrics", {})
+            cells.append(", ".join(f"{metric} {value:.4f}" for metric, value in figures.items()))
         cells += [f"{mean_seconds(model, 'fit'):.1f}", f"{mean_seconds(model, 'evaluate'):.1f}"]
         cells += [f"{peak_memory(model):.0f}", f"{model['parameters']['total']:,}"]
         rows.append(cells)
     return header, rows
+
+
+def reference(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Published figures of a model and their source; empty where its config has none."""
+    return model.get("config", {}).get("reference") or {}
 
 
 def compact_rows(results: Results, metric: str) -> tuple[list[str], list[list[str]]]:
@@ -118,6 +127,9 @@ def results_markdown(results: Results) -> str:
         f"{sizes}; {seeds} seed(s); 95 % bootstrap intervals over users.",
         markdown(*model_rows(results)),
     ]
+    sources = [f"* {m['name']}: {reference(m)['source']}" for m in results["models"] if reference(m)]
+    if sources:
+        parts.append("Published in:\n\n" + "\n".join(sources))
     if results["comparisons"]:
         last = results["models"][-1]["name"]
         parts += [f"## {last} against the others", markdown(*comparison_rows(results, chosen))]

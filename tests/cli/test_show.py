@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from gnnseg.config import KINDS, load_config, shipped_configs
 from tests.cli.invoking import failure, output, printed
+from tests.runs import PLAIN, on_data, write_yaml
 
 KIND_NAMES = {
     "sources",
@@ -86,3 +89,9 @@ def test_unknown(what: str, problem: str) -> None:
 
 def test_unknown_kind() -> None:
     assert "did you mean 'encoders'?" in failure("show", "encodrs")
+
+
+def test_published_figures(tmp_path: Path) -> None:
+    published = {"source": "arXiv 2002.02126, table 3", "metrics": {"recall@20": 0.183}}
+    path = write_yaml(tmp_path / "mine.yaml", on_data(PLAIN, reference=published))
+    assert yaml.safe_load(output("show", path))["reference"] == published

@@ -103,6 +103,19 @@ def test_model_rows() -> None:
     assert [row[0] for row in rows] == ["pop", "knn", "full"]
 
 
+def test_published_figures_stand_beside_ours() -> None:
+    found = results()
+    published = {"source": "arXiv 2002.02126, table 3", "metrics": {"ndcg@10": 0.1554, "recall@20": 0.183}}
+    found["models"][1]["config"] = {"reference": published}
+    found["models"][2]["config"] = {"reference": None}
+    header, rows = model_rows(found)
+    assert header.index("published") == header.index("ndcg@10") + 1
+    assert [row[3] for row in rows] == ["", "ndcg@10 0.1554, recall@20 0.1830", ""]
+    assert {len(row) for row in rows} == {len(header)}
+    assert "\n\nPublished in:\n\n* knn: arXiv 2002.02126, table 3\n\n" in results_markdown(found)
+    assert "ublished" not in results_markdown(results())
+
+
 def test_compact_rows() -> None:
     header, rows = compact_rows(results(), "ndcg@10")
     assert header == ["model", "ndcg@10", "95 %", "recall@10", "fit s", "MB"]
