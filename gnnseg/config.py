@@ -28,6 +28,7 @@ from gnnseg.files import configs_folder, home
 from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
+from gnnseg.sampling import SAMPLERS
 from gnnseg.segments import SEGMENTERS
 from gnnseg.text import TEXT_ENCODERS
 
@@ -36,6 +37,7 @@ KINDS: dict[str, Kind[Any]] = {
     "text": TEXT_ENCODERS,
     "encoder": ENCODERS,
     "loss": LOSSES,
+    "sampler": SAMPLERS,
     "segmenter": SEGMENTERS,
     "head": HEADS,
 }
@@ -57,7 +59,8 @@ class Schedule(BaseModel):
         num_negatives: Items drawn for each user of a batch, ``K``; the user's pairs share them.
         evaluate_every: Epochs between two looks at validation.
         patience: Looks without a better figure after which training stops; the best state is kept.
-        precision: Of the products of embeddings on CUDA; elsewhere always float32.
+        precision: Of the products of embeddings on CUDA, with scaled gradients for float16; elsewhere always
+            float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -121,6 +124,7 @@ class Config(BaseModel):
         text: Item texts to features.
         encoder: Graph and features to embeddings.
         loss: What both stages minimise.
+        sampler: Draws the items that observed pairs stand against, in both stages.
         train: Stage 1.
         segmenter: Users to segments.
         head: Conditions embeddings on segments.
@@ -139,6 +143,7 @@ class Config(BaseModel):
     text: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     loss: dict[str, Any] = {"name": "BPR"}
+    sampler: dict[str, Any] = {"name": "Uniform"}
     train: Schedule = Schedule()
     segmenter: dict[str, Any] | None = None
     head: dict[str, Any] | None = None

@@ -79,7 +79,12 @@ class TestShipped:
         assert resolved["train"].keys() == resolved["fine_tune"].keys() == Schedule.model_fields.keys()
         assert resolved["dataset"].keys() == DatasetConfig.model_fields.keys()
         dataset = resolved["dataset"]
-        parts = [(kind, resolved[key]) for key, kind in KINDS.items() if resolved[key] is not None]
+        parts = [
+            (kind, spec)
+            for key, kind in KINDS.items()
+            for spec in (resolved[key] if isinstance(resolved[key], list) else [resolved[key]])
+            if spec is not None
+        ]
         for kind, spec in [*parts, (SOURCES, dataset["source"]), (SPLITS, dataset["split"])]:
             assert spec.keys() == {"name", *kind.find(spec["name"]).hyperparameters()}
 
@@ -216,7 +221,18 @@ class TestOverrides:
         config = load_config(content, ["encoder.dim=12", "loss.temperature=0.5"])
         assert config.encoder is not None
         assert (config.encoder["name"], config.encoder["dim"]) == ("LightGCN", 12)
-        assert config.loss == {"name": "SampledSoftmax", "temperature": 0.5, "cosine": True}
+        assert config.loss == {
+            "name": "SampledSoftmax",
+            "temperature": 0.5,
+            "cosine": True,
+            "log_q": False,
+        }
+
+    def test_sampler(self) -> None:
+        config = load_config(on_data(PLAIN), ["sampler.name=Popularity", "sampler.exponent=0.5"])
+        assert config.sampler == {"name": "Popularity", "exponent": 0.5}
+        assert load_config(yaml.safe_load(config.to_yaml())) == config
+        assert load_config(on_data(PLAIN)).resolved()["sampler"] == {"name": "Uniform"}
 
     def test_the_last_one_counts(self) -> None:
         assert load_config(on_data(PLAIN), ["seed=1", "seed=2"]).seed == 2
@@ -269,6 +285,7 @@ class TestBadContent:
         [
             ({"encoder": "LightGNC"}, "unknown encoder 'LightGNC'; did you mean 'LightGCN'?"),
             ({"loss": "bpr"}, "unknown loss 'bpr'; did you mean 'BPR'?"),
+            ({"sampler": "Popular"}, "unknown sampler 'Popular'; did you mean 'Popularity'?"),
             ({"segmenter": "Kmeans"}, "unknown segmenter 'Kmeans'; did you mean 'KMeans'?"),
             ({"head": "Film"}, "unknown head 'Film'; did you mean 'FiLM'?"),
             ({"text": "TfIdf"}, "unknown text encoder 'TfIdf'"),

@@ -13,6 +13,7 @@ KIND_NAMES = {
     "texts",
     "encoders",
     "losses",
+    "samplers",
     "segmenters",
     "heads",
 }
