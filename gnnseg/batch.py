@@ -70,3 +70,22 @@ class Batch:
         )
         positive = (user.index_select(0, self.place) * item).sum(-1)
         return positive, torch.einsum("bkd,bd->bk", other, user).index_select(0, self.place)
+
+
+def distinct(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Each different row once.
+
+    Args:
+        rows: ``[B]``.
+
+    Returns:
+        Rows in order, ``[b]``, and which of them count, ``[b]``, or None: all. On CPU they are the different
+        ones; elsewhere ``b`` is ``B``, as the host would have to wait to leave out the repeated ones.
+    """
+    return (rows.unique(), None) if prompt(rows.device) else marked(rows)
+
+
+def marked(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in order, and which of them are the first of their kind, both ``[B]``."""
+    rows = rows.sort().values
+    return rows, torch.cat([torch.ones_like(rows[:1], dtype=torch.bool), rows[1:] != rows[:-1]])

@@ -28,6 +28,7 @@ from gnnseg.files import configs_folder, home
 from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
+from gnnseg.regularizers import REGULARIZERS
 from gnnseg.sampling import SAMPLERS
 from gnnseg.segments import SEGMENTERS
 from gnnseg.text import TEXT_ENCODERS
@@ -38,10 +39,11 @@ KINDS: dict[str, Kind[Any]] = {
     "encoder": ENCODERS,
     "loss": LOSSES,
     "sampler": SAMPLERS,
+    "regularizers": REGULARIZERS,
     "segmenter": SEGMENTERS,
     "head": HEADS,
 }
-"""The key of a config that names a component, and its kind."""
+"""The key of a config that names a component, or a list of them, and its kind."""
 
 DEFAULT_MODEL = "full"
 """``movielens`` as the name of a config means ``movielens/full``."""
@@ -125,6 +127,7 @@ class Config(BaseModel):
         encoder: Graph and features to embeddings.
         loss: What both stages minimise.
         sampler: Draws the items that observed pairs stand against, in both stages.
+        regularizers: What stage 1 adds to the loss, a list.
         train: Stage 1.
         segmenter: Users to segments.
         head: Conditions embeddings on segments.
@@ -144,6 +147,7 @@ class Config(BaseModel):
     encoder: dict[str, Any] | None = None
     loss: dict[str, Any] = {"name": "BPR"}
     sampler: dict[str, Any] = {"name": "Uniform"}
+    regularizers: tuple[dict[str, Any], ...] = ()
     train: Schedule = Schedule()
     segmenter: dict[str, Any] | None = None
     head: dict[str, Any] | None = None
@@ -152,22 +156,31 @@ class Config(BaseModel):
 
     @field_validator(*KINDS, mode="before")
     @classmethod
-    def _resolve(cls, spec: Spec | None, info: Any) -> dict[str, Any] | None:
-        return None if spec is None else KINDS[info.field_name].resolve(spec)
+    def _resolve(cls, spec: Any, info: Any) -> Any:
+        kind = KINDS[info.field_name]
+        if info.field_name != "regularizers":
+            return None if spec is None else kind.resolve(spec)
+        if not isinstance(spec, list | tuple):
+            raise ConfigError(f"'regularizers' must be a list of components (got {spec!r})")
+        return tuple(kind.resolve(one) for one in spec)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         parse(self.choose_by)
         if (self.baseline is None) == (self.encoder is None):
             raise ConfigError("a config needs either 'encoder' or 'baseline'")
-        if self.baseline is not None and (self.text or self.segmenter or self.head):
-            raise ConfigError("a 'baseline' takes no text, segmenter or head")
+        if self.baseline is not None and (self.text or self.segmenter or self.head or self.regularizers):
+            raise ConfigError("a 'baseline' takes no text, regularizers, segmenter or head")
         if (self.segmenter is None) != (self.head is None):
             raise ConfigError("'segmenter' and 'head' belong together; give both or neither")
         for key in ("text", "loss", "segmenter"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
+        if self.regularizers and self.encoder is not None:
+            encoder = ENCODERS.create(self.encoder, 1, 1)
+            for spec in self.regularizers:
+                REGULARIZERS.create(spec).check(encoder)
         return self
 
     def resolved(self) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class InBatch(_Proposing):
     """Items of the batch's pairs, as often as they stand there, hence by popularity.
 
     For the correction of a softmax the probability is the one over all batches, an item's share of the
-    interactions (Yi et al. 2019, doi 10.1145/3298689.3346996, section 4).
+    interactions (Yi et al. 2019, doi 10.1145/3298689.3346996).
 
     Args:
         graph: The graph whose edges are avoided.

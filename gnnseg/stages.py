@@ -17,6 +17,7 @@ from gnnseg.errors import CheckpointError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
+from gnnseg.regularizers import REGULARIZERS
 from gnnseg.sampling import SAMPLERS
 from gnnseg.seeding import seed_torch, torch_rng
 from gnnseg.tracking import Tracker
@@ -84,7 +85,7 @@ def fit_stage(
     """Train one stage and leave the model in its best state.
 
     Args:
-        config: Its schedule for the stage, loss, sampler and seed.
+        config: Its schedule for the stage, loss, sampler, regularizers and seed.
         model: Trained in place.
         graph: The training graph.
         validate: The validation metric of the model as it is.
@@ -95,6 +96,7 @@ def fit_stage(
     schedule = config.train if stage == 1 else config.fine_tune
     loss = LOSSES.create(config.loss).to(graph.device)
     sampler = SAMPLERS.create(config.sampler, graph) if loss.draws else None
+    regularizers = [REGULARIZERS.create(s).to(graph.device) for s in config.regularizers if stage == 1]
     seed_torch(config.seed, f"stage {stage}")
     state = start_training(model, schedule, torch_rng(config.seed, f"stage {stage}", graph.device), stage)
     if progress.resumed is None:
@@ -106,7 +108,7 @@ def fit_stage(
     with tracker.task(name, schedule.epochs) as task:
         task.advance(state.epoch)
         lasting = best.stale < schedule.patience  # a resumed stage may have lost it
-        reports = train(model, graph, loss, schedule, state, sampler)
+        reports = train(model, graph, loss, schedule, state, sampler, regularizers)
         for report in reports if lasting else ():
             record = {"stage": stage, **asdict(report)}
             if report.epoch % schedule.evaluate_every == 0 or report.epoch == schedule.epochs:

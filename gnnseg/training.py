@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from gnnseg.batch import Batch, prompt
 from gnnseg.config import Schedule
-from gnnseg.errors import TrainingError
+from gnnseg.errors import ConfigError, TrainingError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.losses import Loss
 from gnnseg.model import SegmentRecommender
+from gnnseg.regularizers import Regularizer
 from gnnseg.sampling import NegativeSampler, Uniform
 
 
@@ -26,7 +27,7 @@ class EpochReport:
 
     Attributes:
         epoch: From 1.
-        loss: Mean over interactions.
+        loss: Mean over interactions, regularizers included.
         seconds: Wall time of the epoch.
         rate: Interactions a second.
     """
@@ -84,6 +85,7 @@ def train(
     schedule: Schedule,
     state: TrainingState,
     sampler: NegativeSampler | None = None,
+    regularizers: Sequence[Regularizer] = (),
 ) -> Iterator[EpochReport]:
     """Train, epoch by epoch; the caller looks at each report and stops when it likes.
 
@@ -97,16 +99,18 @@ def train(
         schedule: How.
         state: Continued from, and kept up to date before each report.
         sampler: Draws what observed pairs stand against; None for uniform draws.
+        regularizers: Added to the loss; they are of the encoder, and none counts where it is frozen.
 
     Yields:
         A report after each epoch.
 
     Raises:
         TrainingError: If the loss or a parameter stops being finite.
+        ConfigError: If a regularizer does not fit the encoder.
     """
     users, items = _pairs(graph)
     sampler = (sampler or Uniform(graph)) if loss.draws else None
-    step = _Step(model, graph, loss, schedule, state, sampler)
+    step = _Step(model, graph, loss, schedule, state, sampler, regularizers)
     while state.epoch < schedule.epochs:
         started = time.perf_counter()
         model.train()
@@ -137,12 +141,17 @@ class _Step:
         schedule: Schedule,
         state: TrainingState,
         sampler: NegativeSampler | None,
+        regularizers: Sequence[Regularizer],
     ) -> None:
         self.model, self.graph, self.loss, self.sampler = model, graph, loss, sampler
         self.schedule, self.state = schedule, state
         self.scaler = torch.amp.GradScaler(graph.device.type, enabled=_scales(schedule, graph.device))
+        self.regularizers = regularizers
         self.fixed: Embeddings | None = None
+        for regularizer in regularizers:
+            regularizer.check(model.encoder)
         if not any(p.requires_grad for p in model.encoder.parameters()):  # a frozen encoder runs once
+            self.regularizers = ()
             with torch.no_grad():
                 model.encoder.eval()
                 self.fixed = model.encoder(graph)
@@ -160,7 +169,10 @@ class _Step:
         device, precision = self.graph.device.type, self.schedule.precision
         mixed = device == "cuda" and precision != "float32"
         with torch.autocast(device, getattr(torch, precision), enabled=mixed):
-            return self.loss.of(tables, batch)
+            value = self.loss.of(tables, batch)
+        for regularizer in self.regularizers:
+            value = value + regularizer(self.model.encoder, batch)
+        return value
 
     def descend(self, value: Tensor) -> None:
         """Move the parameters against the gradient of ``value``."""
@@ -172,10 +184,14 @@ class _Step:
             self.scaler.update()
 
     def _embed(self) -> Embeddings:
-        """What is scored: the encoder's embeddings through the head."""
+        """What is scored: the encoder's embeddings, or a regularizer's pass of it, through the head."""
         if self.fixed is not None:
             return self.model.condition(self.fixed)
-        embeddings: Embeddings = self.model(self.graph)
+        passes = [r.embed(self.model.encoder, self.graph) for r in self.regularizers]
+        own = [found for found in passes if found is not None]
+        if len(own) > 1:
+            raise ConfigError(f"only one regularizer can make the encoder's pass (got {len(own)}); drop one")
+        embeddings: Embeddings = self.model.condition(own[0]) if own else self.model(self.graph)
         return embeddings
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnnseg.batch import Batch
+from gnnseg.batch import Batch, distinct, marked
 from gnnseg.graph import Embeddings
 from tests.graphs import random_graph
 
@@ -33,6 +33,10 @@ def test_off_the_cpu_a_user_stands_once_a_pair() -> None:
     assert batch.users.shape == batch.place.shape == (6,)
     assert batch.negatives.shape == (6, 0)
     assert batch.place.device.type == "meta"
+    rows, counts = distinct(USERS.to("meta"))
+    assert rows.shape == (6,)
+    assert counts is not None
+    assert counts.shape == (6,)
 
 
 def test_scores_pair_by_pair() -> None:
@@ -58,3 +62,13 @@ def test_without_drawn_items_there_are_no_scores_of_them() -> None:
     positive, negative = Batch.of(GRAPH, USERS, ITEMS).scores(tables())
     assert positive.shape == (6,)
     assert negative.shape == (6, 0)
+
+
+@pytest.mark.parametrize("rows", [[5], [3, 3, 3], [4, 1, 4, 0, 1, 9]])
+def test_marked_rows_are_the_different_ones(rows: list[int]) -> None:
+    found, first = marked(torch.tensor(rows))
+    assert found.tolist() == sorted(rows)
+    assert found[first].tolist() == sorted(set(rows))
+    once, counts = distinct(torch.tensor(rows))
+    assert once.tolist() == sorted(set(rows))
+    assert counts is None

@@ -159,21 +159,23 @@ def test_a_loss_that_explodes(monkeypatch: pytest.MonkeyPatch) -> None:
         fit_stage(config_of(epochs=2), model, graph, lambda: 0.1, Progress(), Tracker())
 
 
-def test_the_sampler_of_the_config_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
+def test_sampler_and_regularizers_of_the_config_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regularizers in stage 1 alone."""
+    seen: list[tuple[list[str], str]] = []
     true_train = train
 
     def watched(*arguments: Any) -> Iterator[EpochReport]:
-        seen.append(type(arguments[-1]).__name__)
+        *_, sampler, regularizers = arguments
+        seen.append(([type(r).__name__ for r in regularizers], type(sampler).__name__))
         return true_train(*arguments)
 
     monkeypatch.setattr("gnnseg.stages.train", watched)
     graph = random_graph()
-    content = on_data(FULL, sampler="Popularity")
+    content = on_data(FULL, sampler="Popularity", regularizers=["EmbeddingL2", "SimGCL"])
     config = load_config(content, ["train.epochs=1", "fine_tune.epochs=1", "loss=SquaredError"])
     fit_stage(config, model_of(graph), graph, lambda: 0.1, Progress(), Tracker())
     fit_stage(config, model_of(graph), graph, lambda: 0.1, Progress(stage=2), Tracker())
-    assert seen == ["Popularity", "Popularity"]
+    assert seen == [(["EmbeddingL2", "SimGCL"], "Popularity"), ([], "Popularity")]
 
 
 class TestStageTwo:

@@ -19,6 +19,7 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.heads import FiLM, SegmentHead, Shared
 from gnnseg.losses import BPR, FullSoftmax, Loss, SampledSoftmax, SquaredError, SquaredErrorAllPairs
 from gnnseg.model import SegmentRecommender
+from gnnseg.regularizers import EmbeddingL2, SimGCL, XSimGCL
 from gnnseg.sampling import SAMPLERS, NegativeSampler, Uniform
 from gnnseg.segments import KMeans
 from gnnseg.training import EpochReport, TrainingState, _Step, start_training, train
@@ -514,7 +515,8 @@ def test_off_the_cpu_no_step_waits(monkeypatch: pytest.MonkeyPatch, loss: Loss, 
     torch.manual_seed(1)
     encoder = LightGCN(GRAPH.num_users, GRAPH.num_items, dim=6, edge_dropout=0.1, message_dropout=0.1)
     model, how = SegmentRecommender(encoder), schedule(epochs=1)
-    arguments = (model, GRAPH, loss, how, start(model, how), SAMPLERS.create(sampler, GRAPH))
+    regularizers = [EmbeddingL2(), SimGCL(), XSimGCL()]
+    arguments = (model, GRAPH, loss, how, start(model, how), SAMPLERS.create(sampler, GRAPH), regularizers)
     with pytest.raises(AssertionError, match="unique"):
         list(train(*arguments))
     monkeypatch.setattr("gnnseg.batch.prompt", lambda device: False)

@@ -14,6 +14,7 @@ KIND_NAMES = {
     "encoders",
     "losses",
     "samplers",
+    "regularizers",
     "segmenters",
     "heads",
 }
