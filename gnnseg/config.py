@@ -30,6 +30,8 @@ from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
 from gnnseg.overrides import override, put
+from gnnseg.regularizers import REGULARIZERS
+from gnnseg.sampling import SAMPLERS
 from gnnseg.segments import SEGMENTERS
 from gnnseg.text import TEXT_ENCODERS
 
@@ -38,10 +40,12 @@ KINDS: dict[str, Kind[Any]] = {
     "text": TEXT_ENCODERS,
     "encoder": ENCODERS,
     "loss": LOSSES,
+    "sampler": SAMPLERS,
+    "regularizers": REGULARIZERS,
     "segmenter": SEGMENTERS,
     "head": HEADS,
 }
-"""The key of a config that names a component, and its kind."""
+"""The key of a config that names a component, or a list of them, and its kind."""
 
 SEARCHABLE = (*KINDS, "train", "fine_tune")
 """The parts of a config that a search may change; the rest is data, protocol and names."""
@@ -62,7 +66,8 @@ class Schedule(BaseModel):
         num_negatives: Items drawn for each user of a batch, ``K``; the user's pairs share them.
         evaluate_every: Epochs between two looks at validation.
         patience: Looks without a better figure after which training stops; the best state is kept.
-        precision: Of the products of embeddings on CUDA; elsewhere always float32.
+        precision: Of the products of embeddings on CUDA, with scaled gradients for float16; elsewhere always
+            float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -156,6 +161,8 @@ class Config(BaseModel):
         text: Item texts to features.
         encoder: Graph and features to embeddings.
         loss: What both stages minimise.
+        sampler: Draws the items that observed pairs stand against, in both stages.
+        regularizers: What stage 1 adds to the loss, a list.
         train: Stage 1.
         segmenter: Users to segments.
         head: Conditions embeddings on segments.
@@ -177,6 +184,8 @@ class Config(BaseModel):
     text: dict[str, Any] | None = None
     encoder: dict[str, Any] | None = None
     loss: dict[str, Any] = {"name": "BPR"}
+    sampler: dict[str, Any] = {"name": "Uniform"}
+    regularizers: tuple[dict[str, Any], ...] = ()
     train: Schedule = Schedule()
     segmenter: dict[str, Any] | None = None
     head: dict[str, Any] | None = None
@@ -187,8 +196,13 @@ class Config(BaseModel):
 
     @field_validator(*KINDS, mode="before")
     @classmethod
-    def _resolve(cls, spec: Spec | None, info: Any) -> dict[str, Any] | None:
-        return None if spec is None else KINDS[info.field_name].resolve(spec)
+    def _resolve(cls, spec: Any, info: Any) -> Any:
+        kind = KINDS[info.field_name]
+        if info.field_name != "regularizers":
+            return None if spec is None else kind.resolve(spec)
+        if not isinstance(spec, list | tuple):
+            raise ConfigError(f"'regularizers' must be a list of components (got {spec!r})")
+        return tuple(kind.resolve(one) for one in spec)
 
     @field_validator("search", mode="before")
     @classmethod
@@ -200,8 +214,8 @@ class Config(BaseModel):
         parse(self.choose_by)
         if (self.baseline is None) == (self.encoder is None):
             raise ConfigError("a config needs either 'encoder' or 'baseline'")
-        if self.baseline is not None and (self.text or self.segmenter or self.head):
-            raise ConfigError("a 'baseline' takes no text, segmenter or head")
+        if self.baseline is not None and (self.text or self.segmenter or self.head or self.regularizers):
+            raise ConfigError("a 'baseline' takes no text, regularizers, segmenter or head")
         if (self.segmenter is None) != (self.head is None):
             raise ConfigError("'segmenter' and 'head' belong together; give both or neither")
         for key in ("text", "loss", "segmenter"):
@@ -211,6 +225,10 @@ class Config(BaseModel):
         for key, form in self.search.items():
             for value in space.ends(form):
                 self.with_settings({key: value})
+        if self.regularizers and self.encoder is not None:
+            encoder = ENCODERS.create(self.encoder, 1, 1)
+            for spec in self.regularizers:
+                REGULARIZERS.create(spec).check(encoder)
         return self
 
     def with_settings(self, settings: Mapping[str, Any]) -> Config:

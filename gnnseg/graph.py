@@ -129,18 +129,54 @@ class BipartiteGraph:
         """The same graph with propagation on ``device``."""
         return self if torch.device(device) == self.device else BipartiteGraph(self._biadjacency, device)
 
-    def propagate(self, x: Tensor, weights: Sequence[float] = (0.0, 1.0)) -> Tensor:
+    def propagate(
+        self, x: Tensor, weights: Sequence[float] = (0.0, 1.0), adjacency: Tensor | None = None
+    ) -> Tensor:
         """Apply a polynomial of the normalised adjacency, differentiably.
 
         Args:
             x: ``[U+I, d]``.
             weights: ``w_0 .. w_K``; the default is one step, ``[1/(L+1)] * (L+1)`` is LightGCN.
+            adjacency: Another symmetric matrix instead, such as one with :meth:`dropped` edges.
 
         Returns:
             ``sum_k w_k (D^-1/2 A D^-1/2)^k x``, ``[U+I, d]``.
         """
-        result: Tensor = _SymmetricPolynomial.apply(x, self.adjacency, tuple(weights))
+        matrix = self.adjacency if adjacency is None else adjacency
+        result: Tensor = _SymmetricPolynomial.apply(x, matrix, tuple(weights))
         return result
+
+    def dropped(self, share: float) -> Tensor:
+        """``adjacency`` with edges left out at random and the others divided by ``1 - share``.
+
+        Both directions of an edge stay or go together, so the matrix remains symmetric, and ``adjacency`` is
+        what to expect. Random numbers come from torch's global generator.
+
+        Args:
+            share: Probability of each edge to be left out.
+        """
+        kept = torch.rand(self.num_edges, device=self.device) >= share
+        values = self.adjacency.values() * (kept / (1 - share)).index_select(0, self._edge_of_entry)
+        crow, col = self.adjacency.crow_indices(), self.adjacency.col_indices()
+        return csr_tensor(crow, col, values, (self.num_nodes, self.num_nodes))
+
+    @cached_property
+    def _edge_of_entry(self) -> Tensor:
+        """Edge that each entry of ``adjacency`` belongs to, by its place in ``biadjacency``, ``[2n]``."""
+        below = np.argsort(self._biadjacency.indices, kind="stable")  # an item's users ascend, as rows do
+        return torch.from_numpy(np.concatenate([np.arange(len(below)), below])).to(self.device)
+
+    def items_of(self, users: Tensor) -> Tensor:
+        """Items of users ``[b]``, padded with ``I`` to the largest number that a user has, ``[b, m]``."""
+        crow, col = self.adjacency.crow_indices(), self.adjacency.col_indices()
+        first, end = crow[users].unsqueeze(1), crow[users + 1].unsqueeze(1)
+        place = first + torch.arange(self._most_items, device=self.device)
+        items = col[place.clamp(max=max(len(col) - 1, 0))] - self.num_users
+        return torch.where(place < end, items, self.num_items).long()
+
+    @cached_property
+    def _most_items(self) -> int:
+        return int(self._biadjacency.getnnz(axis=1).max(initial=0))
 
     def mean(self, x: Tensor) -> Tensor:
         """Mean over each node's neighbours, ``D^-1 A x``, ``[U+I, d]``; zero for isolated nodes."""

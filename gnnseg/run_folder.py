@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from gnnseg.errors import CheckpointError, ConfigError, DataError, TrainingError
+from gnnseg.errors import CheckpointError, ConfigError, DataError
 
 RESUME_FILES = ("resume.safetensors", "resume.json")
 """What training needs to go on; they leave when a run is finished."""
@@ -43,7 +43,7 @@ def unfinished(folder: Path) -> Iterator[Path]:
             partial.rename(folder)
         except OSError as error:
             raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
-    except (ConfigError, DataError, TrainingError):
+    except (ConfigError, DataError):
         if not resumed:
             shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -17,6 +17,8 @@ from gnnseg.errors import CheckpointError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
+from gnnseg.regularizers import REGULARIZERS
+from gnnseg.sampling import SAMPLERS
 from gnnseg.seeding import seed_torch, torch_rng
 from gnnseg.tracking import Tracker
 from gnnseg.training import TrainingState, start_training, train
@@ -83,7 +85,7 @@ def fit_stage(
     """Train one stage and leave the model in its best state.
 
     Args:
-        config: Its schedule for the stage, loss and seed.
+        config: Its schedule for the stage, loss, sampler, regularizers and seed.
         model: Trained in place.
         graph: The training graph.
         validate: The validation metric of the model as it is.
@@ -93,6 +95,8 @@ def fit_stage(
     stage = progress.stage
     schedule = config.train if stage == 1 else config.fine_tune
     loss = LOSSES.create(config.loss).to(graph.device)
+    sampler = SAMPLERS.create(config.sampler, graph) if loss.draws else None
+    regularizers = [REGULARIZERS.create(s).to(graph.device) for s in config.regularizers if stage == 1]
     seed_torch(config.seed, f"stage {stage}")
     state = start_training(model, schedule, torch_rng(config.seed, f"stage {stage}", graph.device), stage)
     if progress.resumed is None:
@@ -104,7 +108,8 @@ def fit_stage(
     with tracker.task(name, schedule.epochs) as task:
         task.advance(state.epoch)
         lasting = best.stale < schedule.patience  # a resumed stage may have lost it
-        for report in train(model, graph, loss, schedule, state) if lasting else ():
+        reports = train(model, graph, loss, schedule, state, sampler, regularizers)
+        for report in reports if lasting else ():
             record = {"stage": stage, **asdict(report)}
             if report.epoch % schedule.evaluate_every == 0 or report.epoch == schedule.epochs:
                 record[f"valid_{config.choose_by}"] = value = validate()
@@ -140,6 +145,8 @@ def _save(
         for name, value in slots.items()
     }
     tensors |= {"random.generator": state.generator.get_state(), "random.torch": torch.get_rng_state()}
+    if state.generator.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(state.generator.device)
     description = {
         "stage": progress.stage,
         "epoch": state.epoch,
@@ -170,6 +177,8 @@ def _restore(
     state.optimizer.load_state_dict({**saved, "state": slots})
     state.generator.set_state(tensors["random.generator"])
     torch.set_rng_state(tensors["random.torch"])
+    if "random.cuda" in tensors and state.generator.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], state.generator.device)
     state.epoch = description["epoch"]
     best = description["best"]
     weights = {name: t.to(state.generator.device) for name, t in _under("best.", tensors).items()}

@@ -79,7 +79,12 @@ class TestShipped:
         assert resolved["train"].keys() == resolved["fine_tune"].keys() == Schedule.model_fields.keys()
         assert resolved["dataset"].keys() == DatasetConfig.model_fields.keys()
         dataset = resolved["dataset"]
-        parts = [(kind, resolved[key]) for key, kind in KINDS.items() if resolved[key] is not None]
+        parts = [
+            (kind, spec)
+            for key, kind in KINDS.items()
+            for spec in (resolved[key] if isinstance(resolved[key], list) else [resolved[key]])
+            if spec is not None
+        ]
         for kind, spec in [*parts, (SOURCES, dataset["source"]), (SPLITS, dataset["split"])]:
             assert spec.keys() == {"name", *kind.find(spec["name"]).hyperparameters()}
 
@@ -216,7 +221,24 @@ class TestOverrides:
         config = load_config(content, ["encoder.dim=12", "loss.temperature=0.5"])
         assert config.encoder is not None
         assert (config.encoder["name"], config.encoder["dim"]) == ("LightGCN", 12)
-        assert config.loss == {"name": "SampledSoftmax", "temperature": 0.5, "cosine": True}
+        assert config.loss == {
+            "name": "SampledSoftmax",
+            "temperature": 0.5,
+            "cosine": True,
+            "log_q": False,
+        }
+
+    def test_sampler_and_regularizers(self) -> None:
+        content = on_data(PLAIN, regularizers=["EmbeddingL2", {"name": "XSimGCL", "eps": 0.3}])
+        config = load_config(content, ["sampler.name=Popularity", "sampler.exponent=0.5"])
+        assert config.sampler == {"name": "Popularity", "exponent": 0.5}
+        assert config.resolved()["regularizers"] == [
+            {"name": "EmbeddingL2", "weight": 1e-4},
+            {"name": "XSimGCL", "weight": 0.2, "temperature": 0.2, "eps": 0.3, "layer": 1},
+        ]
+        assert load_config(yaml.safe_load(config.to_yaml())) == config
+        assert load_config(on_data(PLAIN), ["regularizers=[SimGCL]"]).regularizers[0]["name"] == "SimGCL"
+        assert load_config(on_data(PLAIN)).resolved()["sampler"] == {"name": "Uniform"}
 
     def test_the_last_one_counts(self) -> None:
         assert load_config(on_data(PLAIN), ["seed=1", "seed=2"]).seed == 2
@@ -269,6 +291,29 @@ class TestBadContent:
         [
             ({"encoder": "LightGNC"}, "unknown encoder 'LightGNC'; did you mean 'LightGCN'?"),
             ({"loss": "bpr"}, "unknown loss 'bpr'; did you mean 'BPR'?"),
+            ({"sampler": "Popular"}, "unknown sampler 'Popular'; did you mean 'Popularity'?"),
+            ({"regularizers": ["SimGLC"]}, "unknown regularizer 'SimGLC'; did you mean 'SimGCL'?"),
+            ({"regularizers": "SimGCL"}, "'regularizers' must be a list of components (got 'SimGCL')"),
+            ({"regularizers": None}, "'regularizers' must be a list of components (got None)"),
+            ({"regularizers": [{"name": "SimGCL", "epsilon": 1}]}, "did you mean 'eps'?"),
+            (
+                {"encoder": "GraphSAGE", "regularizers": ["EmbeddingL2", "SimGCL"]},
+                "SimGCL needs an encoder whose layers take noise (got GraphSAGE); use LightGCN",
+            ),
+            (
+                {
+                    "encoder": {"name": "LightGCN", "num_layers": 1},
+                    "regularizers": [{"name": "XSimGCL", "layer": 2}],
+                },
+                "XSimGCL needs layer 2 of the encoder (got num_layers 1)",
+            ),
+            (
+                {
+                    "encoder": {"name": "LightGCN", "num_layers": 0, "include_input": False},
+                    "regularizers": ["SimGCL"],
+                },
+                "LightGCN without its input needs a layer (got num_layers 0)",
+            ),
             ({"segmenter": "Kmeans"}, "unknown segmenter 'Kmeans'; did you mean 'KMeans'?"),
             ({"head": "Film"}, "unknown head 'Film'; did you mean 'FiLM'?"),
             ({"text": "TfIdf"}, "unknown text encoder 'TfIdf'"),
@@ -315,7 +360,7 @@ class TestBadContent:
         [
             ({"encoder": None}, "needs either 'encoder' or 'baseline'"),
             ({"baseline": "Popularity"}, "needs either 'encoder' or 'baseline'"),
-            ({"encoder": None, "baseline": "Popularity"}, "takes no text, segmenter or head"),
+            ({"encoder": None, "baseline": "Popularity"}, "takes no text, regularizers, segmenter or head"),
             ({"head": None}, "'segmenter' and 'head' belong together"),
             ({"segmenter": None}, "'segmenter' and 'head' belong together"),
             ({"dataset": None}, "'dataset'"),

@@ -14,9 +14,11 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from tests.graphs import (
     dense_adjacency,
     dense_normalised,
+    from_dense,
     permutations,
     permuted,
     random_graph,
+    random_matrix,
     with_isolated,
 )
 
@@ -256,3 +258,58 @@ def test_from_networkx_with_an_edge_inside_a_side(edge: tuple[int, int]) -> None
     nx.set_node_attributes(graph, {0: 0, 1: 0, 2: 1, 3: 1}, "bipartite")
     with pytest.raises(DataError, match="joins two nodes of one side"):
         BipartiteGraph.from_networkx(graph)
+
+
+class TestDropped:
+    def test_edges_go_in_both_directions_and_the_rest_is_rescaled(self) -> None:
+        graph = from_dense(random_matrix(30, 20))
+        whole, found = dense_normalised(graph), graph.dropped(0.3).to_dense().double()
+        kept = found != 0
+        assert torch.equal(found, found.T)
+        torch.testing.assert_close(found[kept], whole[kept] / 0.7)
+        share = float(kept.sum() / (whole != 0).sum())
+        assert share == pytest.approx(0.7, abs=0.1)
+        assert not (kept & (whole == 0)).any()
+
+    def test_each_edge_goes_as_often_as_asked_and_by_itself(self) -> None:
+        graph = random_graph()
+        kept = torch.stack([graph.dropped(0.25).values() != 0 for _ in range(2000)])
+        upper = kept[:, : graph.num_edges].double()
+        assert (upper.mean(0) - 0.75).abs().max() < 0.05
+        assert (torch.corrcoef(upper.T) - torch.eye(graph.num_edges)).abs().max() < 0.12
+
+    def test_draws_from_torchs_generator(self) -> None:
+        graph = random_graph()
+        torch.manual_seed(3)
+        first, other = graph.dropped(0.5).values(), graph.dropped(0.5).values()
+        torch.manual_seed(3)
+        assert torch.equal(graph.dropped(0.5).values(), first)
+        assert not torch.equal(other, first)
+
+    def test_propagation_on_it_and_its_gradient(self) -> None:
+        graph, weights = random_graph(), (0.5, 0.0, 2.0)
+        matrix = graph.dropped(0.4)
+        dense = matrix.to_dense()
+        x = torch.randn(graph.num_nodes, 3, requires_grad=True)
+        upstream = torch.randn_like(x)
+        (graph.propagate(x, weights, matrix) * upstream).sum().backward()
+        y = x.detach().clone().requires_grad_()
+        expected = 0.5 * y + 2 * dense @ (dense @ y)
+        torch.testing.assert_close(graph.propagate(x, weights, matrix), expected)
+        (expected * upstream).sum().backward()
+        torch.testing.assert_close(x.grad, y.grad)
+
+
+@pytest.mark.parametrize("graph", [random_graph(), with_isolated()], ids=["random", "isolated"])
+def test_items_of_users(graph: BipartiteGraph) -> None:
+    dense = graph.biadjacency().toarray()
+    users = torch.tensor([3, 1, 1, 0])
+    found = graph.items_of(users)
+    assert found.shape == (4, int(dense.sum(1).max()))
+    for user, row in zip(users.tolist(), found.tolist(), strict=True):
+        own = np.flatnonzero(dense[user]).tolist()
+        assert row == own + [graph.num_items] * (len(row) - len(own))
+
+
+def test_items_of_users_without_any_edge() -> None:
+    assert from_dense(np.zeros((2, 3))).items_of(torch.tensor([1])).shape == (1, 0)

@@ -530,6 +530,18 @@ class TestInterrupted:
         assert_same(run(config, resume=partial_folder(out)), whole)
         assert out.is_dir()
 
+    @pytest.mark.parametrize("sampler", ["Popularity", "InBatch", "DynamicHard"])
+    def test_with_every_source_of_noise(self, sampler: str, tmp_path: Path) -> None:
+        noise = ["EmbeddingL2", "SimGCL", "XSimGCL"]
+        encoder = {"name": "LightGCN", "dim": 8, "edge_dropout": 0.2, "message_dropout": 0.1}
+        config = load_config({**RESTLESS, "encoder": encoder, "sampler": sampler, "regularizers": noise})
+        whole = run(config)
+        for stage, epoch in [(1, 5), (2, 3)]:
+            out = tmp_path / f"{stage}"
+            with pytest.raises(KeyboardInterrupt):
+                run(config, out=out, tracker=Interrupt(stage, epoch))
+            assert_same(run(config, resume=out), whole)
+
     def test_after_stage_one_stopped_early(self, tmp_path: Path) -> None:
         """A resumed stage 1 that has lost its patience must not take another step."""
         impatient = {**RESTLESS["train"], "epochs": 30, "evaluate_every": 1, "patience": 1}

@@ -68,7 +68,7 @@ class TestUnfinished:
                 refuse_existing(taken)
 
 
-@pytest.mark.parametrize("error", [ConfigError, DataError, TrainingError])
+@pytest.mark.parametrize("error", [ConfigError, DataError])
 def test_what_would_fail_again_is_not_kept(error: type[GnnsegError], tmp_path: Path) -> None:
     """Unless it was resumed: then the work before is worth more than a file that is not there today."""
     with pytest.raises(error):
@@ -78,4 +78,10 @@ def test_what_would_fail_again_is_not_kept(error: type[GnnsegError], tmp_path: P
         fail(tmp_path / "run", KeyboardInterrupt(), RESUME_FILES)
     with pytest.raises(error):
         fail(tmp_path / "run", error("no"), RESUME_FILES)
+    assert set(contents(tmp_path)) == {f".run.partial/{name}" for name in RESUME_FILES}
+
+
+def test_what_was_learned_before_it_diverged_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError):
+        fail(tmp_path / "run", TrainingError("no"), RESUME_FILES)
     assert set(contents(tmp_path)) == {f".run.partial/{name}" for name in RESUME_FILES}

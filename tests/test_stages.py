@@ -17,8 +17,9 @@ from gnnseg.seeding import numpy_rng
 from gnnseg.segments import KMeans
 from gnnseg.stages import Best, Progress, fit_stage
 from gnnseg.tracking import Task, Tracker
+from gnnseg.training import EpochReport, train
 from tests.graphs import random_graph
-from tests.runs import PLAIN, on_data, untimed
+from tests.runs import FULL, PLAIN, on_data, untimed
 
 
 class Told(Tracker):
@@ -154,8 +155,27 @@ def test_a_loss_that_explodes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(graph)
     with torch.no_grad():
         model.encoder.items.weight[0] = float("nan")
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 1; try a lower learning rate"):
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 1 of 1; try a lower learning"):
         fit_stage(config_of(epochs=2), model, graph, lambda: 0.1, Progress(), Tracker())
+
+
+def test_sampler_and_regularizers_of_the_config_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regularizers in stage 1 alone."""
+    seen: list[tuple[list[str], str]] = []
+    true_train = train
+
+    def watched(*arguments: Any) -> Iterator[EpochReport]:
+        *_, sampler, regularizers = arguments
+        seen.append(([type(r).__name__ for r in regularizers], type(sampler).__name__))
+        return true_train(*arguments)
+
+    monkeypatch.setattr("gnnseg.stages.train", watched)
+    graph = random_graph()
+    content = on_data(FULL, sampler="Popularity", regularizers=["EmbeddingL2", "SimGCL"])
+    config = load_config(content, ["train.epochs=1", "fine_tune.epochs=1", "loss=SquaredError"])
+    fit_stage(config, model_of(graph), graph, lambda: 0.1, Progress(), Tracker())
+    fit_stage(config, model_of(graph), graph, lambda: 0.1, Progress(stage=2), Tracker())
+    assert seen == [(["EmbeddingL2", "SimGCL"], "Popularity"), ([], "Popularity")]
 
 
 class TestStageTwo:

@@ -9,17 +9,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from gnnseg.batch import Batch
 from gnnseg.config import Schedule
 from gnnseg.encoders import GraphSAGE, LightGCN, MatrixFactorization
 from gnnseg.errors import DataError, TrainingError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.heads import FiLM, SegmentHead, Shared
-from gnnseg.losses import BPR, Loss, SampledSoftmax, SquaredError
+from gnnseg.losses import BPR, FullSoftmax, Loss, SampledSoftmax, SquaredError, SquaredErrorAllPairs
 from gnnseg.model import SegmentRecommender
-from gnnseg.sampling import UniformNegatives
+from gnnseg.regularizers import EmbeddingL2, SimGCL, XSimGCL
+from gnnseg.sampling import SAMPLERS, NegativeSampler, Uniform
 from gnnseg.segments import KMeans
-from gnnseg.training import EpochReport, TrainingState, start_training, train
+from gnnseg.training import EpochReport, TrainingState, _Step, start_training, train
 from tests.graphs import from_dense, random_graph, randomise
 
 GRAPH = random_graph()
@@ -113,7 +116,7 @@ def test_one_step_is_the_gradient_of_the_loss_of_all_pairs(monkeypatch: pytest.M
     """One batch of everything, against the loss written out pair by pair, with drawn items known by user."""
     dense = GRAPH.biadjacency().toarray()
     free = torch.from_numpy(np.stack([np.resize(np.flatnonzero(row == 0), 4) for row in dense]))
-    monkeypatch.setattr(UniformNegatives, "draw", lambda self, users, count, generator: free[users])
+    monkeypatch.setattr(Uniform, "uniform", lambda self, users, count, generator: free[users])
     model, how = plain_model(), schedule(epochs=1, batch_size=1000, learning_rate=0.0)
     [report] = fit(model, how)
     found = gradients(model)
@@ -375,7 +378,10 @@ def test_a_loss_that_is_not_finite_ends_training(value: float) -> None:
     model = plain_model()
     steps = -(-GRAPH.num_edges // 10)
     assert 5 // steps + 1 == 2
-    with pytest.raises(TrainingError, match=rf"the loss is {value} in epoch 2; try a lower .*now 0\.05"):
+    where = f"in epoch 2, step {6 - steps} of {steps}"
+    with pytest.raises(
+        TrainingError, match=rf"^the loss is {value} {where}; try a lower .*now 0\.05.*checkpoint .* kept$"
+    ):
         found.extend(train(model, GRAPH, Broken(), how, start(model, how)))
 
 
@@ -393,3 +399,162 @@ def test_a_user_with_all_items_is_refused_before_anything_moves() -> None:
     with pytest.raises(DataError, match="a user has all 2 items"):
         list(train(model, graph, BPR(), schedule(), start(model, schedule())))
     assert not moved(before, model)
+
+
+@pytest.mark.parametrize("loss", [FullSoftmax(), SquaredErrorAllPairs()])
+def test_losses_that_want_no_draws_take_users_with_all_items(loss: Loss) -> None:
+    graph = from_dense(np.array([[1, 1], [1, 0]]))
+    torch.manual_seed(0)
+    model, how = SegmentRecommender(LightGCN(2, 2, dim=3)), schedule(epochs=10)
+    reports = list(train(model, graph, loss, how, start(model, how)))
+    assert reports[-1].loss < reports[0].loss
+
+
+def test_a_whole_table_loss_of_cosines_sees_unit_vectors() -> None:
+    class Watched(FullSoftmax):
+        def of(self, tables: Embeddings, batch: Batch) -> Tensor:
+            for table in tables:
+                torch.testing.assert_close(table.norm(dim=1), torch.ones(len(table)))
+            return super().of(tables, batch)
+
+    fit(plain_model(), schedule(epochs=1), loss=Watched(cosine=True))
+    with pytest.raises(AssertionError):
+        fit(plain_model(), schedule(epochs=1), loss=Watched(cosine=False))
+
+
+def test_an_epoch_of_small_batches_has_the_exact_loss_of_all_pairs() -> None:
+    model, how = plain_model(), schedule(epochs=1, learning_rate=0.0, batch_size=7)
+    [report] = fit(model, how, loss=SquaredErrorAllPairs(negative_weight=0.3))
+    scores = model.scorer(GRAPH).score(torch.arange(GRAPH.num_users))
+    links = torch.from_numpy(GRAPH.biadjacency().toarray())
+    dense = ((1 - scores).square() * links).sum() + 0.3 * (scores.square() * (1 - links)).sum()
+    assert report.loss == pytest.approx(float(dense) / GRAPH.num_edges, rel=1e-5)
+
+
+class Fixed(NegativeSampler):
+    """The first items that each user lacks, with a probability of its own."""
+
+    def draw(self, batch: Batch, tables: Embeddings, count: int, generator: torch.Generator) -> Tensor:
+        dense = self.graph.biadjacency().toarray()
+        rows = [np.flatnonzero(dense[user] == 0)[:count] for user in batch.users.tolist()]
+        return torch.from_numpy(np.stack(rows))
+
+    def log_q(self, users: Tensor, items: Tensor) -> Tensor:
+        return items.float() / 10
+
+
+def test_the_sampler_draws_and_tells_its_probabilities() -> None:
+    model, how = plain_model(), schedule(epochs=1, learning_rate=0.0, num_negatives=2)
+    loss = SampledSoftmax(temperature=0.5, cosine=False, log_q=True)
+    [report] = train(model, GRAPH, loss, how, start(model, how), Fixed(GRAPH))
+    scores = model.scorer(GRAPH).score(torch.arange(GRAPH.num_users))
+    dense = GRAPH.biadjacency().toarray()
+    losses = []
+    for user, item in np.argwhere(dense).tolist():
+        drawn = np.flatnonzero(dense[user] == 0)[:2].tolist()
+        others = [scores[user, other] / 0.5 - other / 10 for other in drawn]
+        losses.append(F.cross_entropy(torch.stack([scores[user, item] / 0.5, *others]), torch.tensor(0)))
+    assert report.loss == pytest.approx(float(torch.stack(losses).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS.classes())
+def test_every_sampler_teaches(name: str) -> None:
+    model, how = plain_model(), schedule(epochs=15)
+    sampler = SAMPLERS.create(name, GRAPH)
+    torch.manual_seed(2)
+    reports = list(train(model, GRAPH, BPR(), how, start(model, how), sampler))
+    assert reports[-1].loss < 0.85 * reports[0].loss
+
+
+def test_samplers_see_what_the_loss_multiplies() -> None:
+    seen: list[Embeddings] = []
+
+    class Seeing(Uniform):
+        def draw(self, batch: Batch, tables: Embeddings, count: int, generator: torch.Generator) -> Tensor:
+            seen.append(tables)
+            return super().draw(batch, tables, count, generator)
+
+    model, how = plain_model(), schedule(epochs=1)
+    list(train(model, GRAPH, SampledSoftmax(), how, start(model, how), Seeing(GRAPH)))
+    assert all(torch.allclose(t.norm(dim=1), torch.ones(len(t))) for tables in seen for t in tables)
+
+
+def test_a_parameter_that_overflows_in_the_last_step_is_noticed_in_its_epoch() -> None:
+    """Else it would be saved as if it could be gone on with."""
+
+    class Steep(Loss):
+        def forward(self, positive: Tensor, negative: Tensor) -> Tensor:
+            return (positive * 0).sum().sqrt()  # finite itself, not its slope
+
+    model, how = plain_model(), schedule(epochs=3, batch_size=1000)
+    with pytest.raises(TrainingError, match=r"^a parameter is not finite after epoch 1, step 1 of 1; try"):
+        list(train(model, GRAPH, Steep(), how, start(model, how)))
+
+
+class Waiting(TorchDispatchMode):
+    """Refuses operations that make the host wait for a device."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "equal.default", "is_nonzero")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert not any(name in str(func) for name in self.FORBIDDEN), func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.classes())
+@pytest.mark.parametrize("loss", [BPR(), SampledSoftmax(log_q=True), FullSoftmax(own_items=False)])
+def test_off_the_cpu_no_step_waits(monkeypatch: pytest.MonkeyPatch, loss: Loss, sampler: str) -> None:
+    """Whatever is looked at in the forward pass is made on the device."""
+    true_loss_of = _Step.loss_of
+
+    def watched(self: _Step, users: Tensor, items: Tensor) -> Tensor:
+        with Waiting():
+            return true_loss_of(self, users, items)
+
+    monkeypatch.setattr(_Step, "loss_of", watched)
+    torch.manual_seed(1)
+    encoder = LightGCN(GRAPH.num_users, GRAPH.num_items, dim=6, edge_dropout=0.1, message_dropout=0.1)
+    model, how = SegmentRecommender(encoder), schedule(epochs=1)
+    regularizers = [EmbeddingL2(), SimGCL(), XSimGCL()]
+    arguments = (model, GRAPH, loss, how, start(model, how), SAMPLERS.create(sampler, GRAPH), regularizers)
+    with pytest.raises(AssertionError, match="unique"):
+        list(train(*arguments))
+    monkeypatch.setattr("gnnseg.batch.prompt", lambda device: False)
+    monkeypatch.setattr("gnnseg.training.prompt", lambda device: False)
+    assert len(list(train(*arguments))) == 1
+
+
+def test_off_the_cpu_the_step_that_diverged_is_found_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(FullSoftmax):
+        steps = 0
+
+        def of(self, tables: Embeddings, batch: Batch) -> Tensor:
+            self.steps += 1
+            return super().of(tables, batch) * (torch.nan if self.steps == 2 else 1)
+
+    monkeypatch.setattr("gnnseg.training.prompt", lambda device: False)
+    model, how, loss = plain_model(), schedule(), Broken()
+    steps = -(-GRAPH.num_edges // 10)
+    with pytest.raises(TrainingError, match=f"nan in epoch 1, step 2 of {steps}"):
+        list(train(model, GRAPH, loss, how, start(model, how)))
+    assert loss.steps == steps
+
+
+def test_off_the_cpu_training_is_the_same_where_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    on, off = plain_model(), plain_model()
+    fit(on, schedule(), loss=FullSoftmax())
+    monkeypatch.setattr("gnnseg.batch.prompt", lambda device: False)
+    fit(off, schedule(), loss=FullSoftmax())
+    for name, tensor in on.state_dict().items():
+        torch.testing.assert_close(off.state_dict()[name], tensor, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_on_cuda(precision: str) -> None:
+    graph, how = GRAPH.to("cuda"), schedule(epochs=15, precision=precision)
+    model = plain_model().to("cuda")
+    state = start_training(model, how, torch.Generator("cuda").manual_seed(0))
+    reports = list(train(model, graph, BPR(), how, state))
+    assert reports[-1].loss < 0.7 * reports[0].loss

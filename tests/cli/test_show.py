@@ -16,6 +16,8 @@ KIND_NAMES = {
     "texts",
     "encoders",
     "losses",
+    "samplers",
+    "regularizers",
     "segmenters",
     "heads",
 }

@@ -78,6 +78,11 @@ def test_train_and_recommend(lab: Path, pyg: ModuleType, monkeypatch: pytest.Mon
         "num_layers": 2,
     }
     assert config["loss"] == {"name": "mylab.losses.Hinge", "margin": 0.5}
+    assert config["sampler"] == {"name": "mylab.sampling.WellKnown", "pool": 3}
+    assert config["regularizers"] == [
+        {"name": "mylab.losses.SameMean", "weight": 0.01},
+        {"name": "EmbeddingL2", "weight": 0.0001},
+    ]
     assert config["segmenter"] == {"name": "mylab.segments.ByActivity", "num_segments": 3}
     assert config["head"] == {"name": "mylab.segments.Stretch"}
     monkeypatch.syspath_prepend(lab / "site")
