@@ -92,8 +92,8 @@ def _fit_peer(job: dict[str, Any], folders: tuple[str, Path | None]) -> tuple[di
 
 def _fit_ours(job: dict[str, Any], folders: tuple[str, Path | None]) -> tuple[dict[str, Any], Evaluation]:
     config, whole = dataset_config(*folders), dataset_config(*folders, whole=True)
-    data = prepare(whole, CPU)
     fitted = fit_ours(job["name"], config, whole, job["seed"], "cpu")
+    data = fitted.data
     started = time.perf_counter()
     found = evaluate(fitted.scorer, data.parts.test, data.seen, config.metrics)
     seconds = {"fit": fitted.seconds, "evaluate": time.perf_counter() - started}

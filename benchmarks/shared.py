@@ -16,7 +16,7 @@ from gnnseg.config import Config, DatasetConfig, load_config, load_dataset_confi
 from gnnseg.data import SOURCES
 from gnnseg.graph import BipartiteGraph
 from gnnseg.pipeline import Run, run
-from gnnseg.prepared import prepare
+from gnnseg.prepared import Prepared, prepare
 from gnnseg.scoring import Scorer
 
 MOVIELENS_1M_TABLE = {
@@ -33,6 +33,7 @@ class Fitted(NamedTuple):
     """A model of ours, what it was fitted with and what that cost."""
 
     scorer: Scorer
+    data: Prepared
     settings: dict[str, Any]
     seconds: float
     memory_before_mb: float
@@ -86,10 +87,15 @@ def fit_ours(name: str, data: DatasetConfig, whole: DatasetConfig, seed: int, de
         carved = our_config(name, data, seed, device)
         config = config.model_copy(update=_chosen_epochs(run(carved, prepared=prepare(data, where))))
     prepared = prepare(whole, where)
+    settings = {key: value for key, value in config.resolved().items() if key != "dataset"}
     before = reset_peak(where)
+    if config.baseline is not None:  # not by run, which would rank as well
+        started = now(where)
+        scorer = BASELINES.create(config.baseline).fit(prepared.graph).to(where)
+        settings = {key: settings[key] for key in ("name", "seed", "device", "baseline")}
+        return Fitted(scorer, prepared, settings, now(where) - started, before)
     result = run(config, prepared=prepared)
-    settings = {key: value for key, value in result.config.resolved().items() if key != "dataset"}
-    return Fitted(result.scorer, settings, result.seconds["fit"], before)
+    return Fitted(result.scorer, prepared, settings, result.seconds["fit"], before)
 
 
 def _chosen_epochs(result: Run) -> dict[str, Any]:
