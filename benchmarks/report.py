@@ -173,6 +173,8 @@ def seconds() -> str:
         f"{way['published_epochs']} epochs: {found['projected_over_ours']['fit']:,.0f} times the seconds to "
         f"fit, {found['projected_over_ours']['fit and rank']:,.0f} times those to fit and rank. "
     )
+    if missed := [name for name, reached in found["reached"].items() if not reached]:
+        note = f"The published figures of {', '.join(missed)} were not reached. "
     header = ["Gowalla", "recall@20", "ndcg@20", "fit s", "rank s", "peak MB"]
     return f"{markdown(header, rows)}\n\n{note}{_machine(found)}"
 
