@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,7 @@ def speed() -> str:
          "", f"{first[kind]['peak_memory_mb_so_far']:.0f} MB"]
         for kind in ("quick", "full")
     ]  # fmt: skip
-    environment = found["environment"]
-    note = f"{environment['threads']} threads of {environment['cpu']}, torch {environment['torch']}."
-    return f"{markdown(['what', 'gnnseg', 'against', 'ratio'], rows)}\n\n{note}"
+    return f"{markdown(['what', 'gnnseg', 'against', 'ratio'], rows)}\n\n{_machine(found)}"
 
 
 def published() -> str:
@@ -117,6 +116,69 @@ def published() -> str:
     return markdown(["model", "recall@20", "ndcg@20", "fit s", "rank s", "published in"], rows)
 
 
+def peers(dataset: str) -> str:
+    """Models of other libraries and ours, and what others report."""
+    found = read(f"{dataset}/peers.json")
+    metrics = found["protocol"]["metrics"][:2]
+    rows = []
+    for model in sorted(found["models"], key=lambda m: -m["metrics"][metrics[-1]]["mean"]):
+        cells = [_interval(model["metrics"][metric]) for metric in metrics]
+        costs = [f"{mean_seconds(model, 'fit'):.1f}", f"{mean_seconds(model, 'evaluate'):.1f}"]
+        name = f"**{model['name']}**" if model["ours"] else model["name"]
+        rows.append([name, model["library"], *cells, *costs, f"{peak_memory(model):.0f}", _epochs(model)])
+    for figure in found["published"]:
+        cells = [f"{figure['metrics'][m]:.4f}" if m in figure["metrics"] else "" for m in metrics]
+        rows.append([f"{figure['name']}, published", figure["source"], *cells, "", "", "", ""])
+    header = ["model", "library or source", *metrics, "fit s", "rank s", "peak MB", "epochs"]
+    runs = max((len(model["runs"]) for model in found["models"]), default=0)
+    notes = [f"Mean over {runs} seeds with 95 % bootstrap intervals over users. {_machine(found)}"]
+    notes += [f"{name} is left out: {reason}." for name, reason in found["left_out"].items()]
+    return f"{markdown(header, rows)}\n\n" + "\n".join(notes)
+
+
+def growth() -> str:
+    """One training step as the graph grows."""
+    found = read("growth-cpu.json")
+    header = ["edges", "users", "items", "generate s", "build s", "step s", "ns an edge", "of the smallest",
+              "graph bytes an edge", "peak bytes an edge"]  # fmt: skip
+    rows = [
+        [
+            *(f"{size[key]:,}" for key in ("edges", "users", "items")),
+            *(f"{size[key]['seconds']:.2f}" for key in ("generate", "build")),
+            f"{size['step_seconds']:.3f}",
+            f"{size['nanoseconds_an_edge']:.0f}",
+            f"{size['step_per_edge_over_smallest']:.2f}",
+            f"{size['graph_bytes_an_edge']:.0f}",
+            f"{size['peak_bytes_an_edge']:.0f}",
+        ]
+        for size in found["sizes"]
+    ]
+    return f"{markdown(header, rows)}\n\n{found['layers']} layers, d = {found['dim']}. {_machine(found)}"
+
+
+def seconds() -> str:
+    """From loaded data to published accuracy, against the way it was published."""
+    found = read("gowalla/seconds.json")
+    way = found["published_way"]
+    costs = [f"{found['seconds'][step]:.0f}" for step in ("fit", "evaluate")]
+    ours = [f"{found['metrics'][metric]:.4f}" for metric in ("recall@20", "ndcg@20")]
+    rows = [[f"gnnseg {found['model']}, measured", *ours, *costs, f"{found['peak_memory_mb']:.0f}"]]
+    projected = f"{way['projected_seconds']:,.0f} (projected)"
+    for figure in found["published"]:
+        cells = [f"{figure['metrics'][metric]:.4f}" for metric in ("recall@20", "ndcg@20")]
+        costs = [projected if "PyTorch" in figure["name"] else "", "", ""]
+        rows.append([f"{figure['name']}, published", *cells, *costs])
+    note = (
+        f"Projected: {way['seconds_a_step']:.2f} s a step as measured here x {way['steps_an_epoch']} steps x "
+        f"{way['published_epochs']} epochs: {found['projected_over_ours']['fit']:,.0f} times the seconds to "
+        f"fit, {found['projected_over_ours']['fit and rank']:,.0f} times those to fit and rank. "
+    )
+    if missed := [name for name, reached in found["reached"].items() if not reached]:
+        note = f"The published figures of {', '.join(missed)} were not reached. "
+    header = ["Gowalla", "recall@20", "ndcg@20", "fit s", "rank s", "peak MB"]
+    return f"{markdown(header, rows)}\n\n{note}{_machine(found)}"
+
+
 def text_rates(text: Any) -> dict[str, dict[str, float]]:
     """Texts a second by batch size, ours and the ratio to the peer."""
     return {
@@ -128,14 +190,33 @@ def text_rates(text: Any) -> dict[str, dict[str, float]]:
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
+    "growth": growth,
+    "peers-goodbooks-10k": partial(peers, "goodbooks-10k"),
+    "peers-gowalla": partial(peers, "gowalla"),
+    "peers-movielens-1m": partial(peers, "movielens-1m"),
     "plain": plain,
     "published": published,
+    "seconds": seconds,
     "speed": speed,
 }
 
 
 def _interval(found: dict[str, float]) -> str:
     return f"{found['mean']:.4f} ± {(found['high'] - found['low']) / 2:.4f}"
+
+
+def _epochs(model: dict[str, Any]) -> str:
+    """Epochs done of those that the authors run, for models that were trained so."""
+    notes = [run["notes"] for run in model["runs"] if run["notes"]]
+    return f"{notes[0]['epochs']:.0f} of {notes[0]['published_epochs']}" if notes else ""
+
+
+def _machine(found: dict[str, Any]) -> str:
+    environment = found["environment"]
+    where = f"{environment['threads']} threads of {environment['cpu']}"
+    if environment["device"] != "cpu":
+        where = environment["device"]
+    return f"{where}, torch {environment['torch']}."
 
 
 def _upper(sentence: str) -> str:

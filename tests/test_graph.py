@@ -130,6 +130,26 @@ def test_isolated_nodes_get_nothing_and_give_nothing() -> None:
     assert torch.equal(graph.propagate(torch.ones(8, 2), [0.5, 1.0])[isolated], torch.full((2, 2), 0.5))
 
 
+@each_graph
+@pytest.mark.parametrize("block", [1, 3, 2**22])
+def test_adjacency_bit_for_bit_as_assembled_by_scipy(
+    graph: BipartiteGraph, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = graph.biadjacency()
+    whole = sp.bmat([[None, links], [links.T, None]], format="csr", dtype=np.float32)
+    whole.sort_indices()
+    degrees = np.diff(whole.indptr)
+    scale = 1 / np.sqrt(np.maximum(degrees, 1, dtype=np.float64))
+    values = (np.repeat(scale, degrees) * scale[whole.indices]).astype(np.float32)
+    monkeypatch.setattr("gnnseg.graph.BLOCK_EDGES", block)
+    found = BipartiteGraph(links)
+    assert np.array_equal(found.adjacency.crow_indices(), whole.indptr)
+    assert np.array_equal(found.adjacency.col_indices(), whole.indices)
+    assert np.array_equal(found.adjacency.values(), values)
+    assert found.adjacency.crow_indices().dtype == found.adjacency.col_indices().dtype == torch.int32
+    assert np.array_equal(found.degrees, degrees.astype(np.float32))
+
+
 def test_sizes_and_repr() -> None:
     graph = with_isolated()
     assert (graph.num_users, graph.num_items, graph.num_nodes, graph.num_edges) == (4, 4, 8, 5)

@@ -1,8 +1,8 @@
-"""Plots of a benchmark, from ``results.json`` alone."""
+"""Plots of results, from their JSON alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,18 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
 def save_plots(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write every plot as PNG and SVG; returns the files."""
     metric = main_metrics(results, 2)[-1]
+    plots = {"accuracy": accuracy(results, metric), "cost": cost(results, metric)}
+    return [path for name, figure in plots.items() for path in save(figure, folder / name)]
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write a plot as PNG and SVG beside each other; ``path`` has no suffix."""
     files = []
-    for name, figure in (("accuracy", accuracy(results, metric)), ("cost", cost(results, metric))):
-        for kind in ("png", "svg"):
-            path = folder / f"{name}.{kind}"
-            with writing(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=150)
-            files.append(path)
+    for kind in ("png", "svg"):
+        file = path.with_name(f"{path.name}.{kind}")
+        with writing(file) as temporary:
+            figure.savefig(temporary, format=kind, dpi=150)
+        files.append(file)
     return files
 
 
@@ -70,6 +75,75 @@ def cost(results: Mapping[str, Any], metric: str) -> Figure:
     title = f"{results['dataset']['name']}: accuracy against cost"
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
     return figure
+
+
+def accuracy_seconds(
+    models: Sequence[Mapping[str, Any]], metric: str, published: Mapping[str, float], title: str
+) -> Figure:
+    """Accuracy against seconds to fit of models of several libraries, beside published figures.
+
+    Args:
+        models: Entries of ``models``; those without ``ours: false`` are ours.
+        metric: Their metric, such as ``ndcg@20``.
+        published: Figures that others report, each a dashed line.
+        title: Above the plot.
+    """
+    figure = _figure(5.0)
+    axes = figure.subplots()
+    points = [(max(mean_seconds(m, "fit"), 1e-3), float(m["metrics"][metric]["mean"])) for m in models]
+    for ours, colour, label in ((True, ORANGE, "gnnseg"), (False, BLUE, "other libraries")):
+        some = [point for point, m in zip(points, models, strict=True) if m.get("ours", True) is ours]
+        if some:
+            x, y = zip(*some, strict=True)
+            axes.scatter(x, y, color=colour, s=40, zorder=3, label=label)
+    axes.set_xscale("log")
+    axes.margins(x=0.3, y=0.1)
+    for place, value in enumerate(published.values()):
+        label = "_" if place else "published, seconds not known"
+        axes.axhline(value, color=GREY, linewidth=0.8, linestyle="--", zorder=1, label=label)
+    axes.set_xlabel("seconds to fit (log scale)")
+    axes.set_ylabel(f"test {metric}")
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+    if points:
+        figure.legend(loc="outside lower right", ncols=3, fontsize=8, frameon=False)
+    _label_lines(figure, published)
+    _label(figure, points, [model["name"] for model in models])
+    return figure
+
+
+def _label_lines(figure: Figure, values: Mapping[str, float]) -> None:
+    """Write names right of the axes at their lines' heights, moved down where they would overlap."""
+    [axes] = figure.axes
+    figure.draw_without_rendering()  # settles the limits, which pixels depend on
+    height, place = 9 * figure.dpi / 72, float("inf")
+    for name, value in sorted(values.items(), key=lambda pair: -pair[1]):
+        y = axes.transData.transform((1, value))[1]
+        place = min(y, place - height)
+        axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      xytext=(3, (place - y) * 72 / figure.dpi), va="center", fontsize=7, color=GREY,
+                      parse_math=False)  # fmt: skip
+
+
+def _label(figure: Figure, points: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Write names beside points, moved down where they would cover one another or another point."""
+    [axes] = figure.axes
+    figure.draw_without_rendering()
+    height, dot = 11 * figure.dpi / 72, 4 * figure.dpi / 72
+    pixels = [tuple(axes.transData.transform(point)) for point in points]
+    taken = [(x - dot, y, 2 * dot) for x, y in pixels]
+    for n in sorted(range(len(points)), key=lambda n: -points[n][1]):
+        x, y = pixels[n][0] + 1.1 * dot, pixels[n][1]
+        width = 5 * len(names[n]) * figure.dpi / 72
+        place = y
+        while any(
+            abs(place - top) < height and x < left + wide and left < x + width for left, top, wide in taken
+        ):
+            place -= height / 4
+        taken.append((x, place, width))
+        beside = (6, (place - y) * 72 / figure.dpi - 3)
+        axes.annotate(
+            names[n], points[n], xytext=beside, textcoords="offset points", fontsize=8, parse_math=False
+        )
 
 
 def _figure(height: float) -> Figure:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gnnseg.errors import GnnsegError
-from gnnseg.report.plots import accuracy, cost, save_plots
+from gnnseg.report.plots import accuracy, accuracy_seconds, cost, save, save_plots
 from tests.report.test_tables import results
 from tests.runs import contents, fill_disk
 
@@ -93,3 +95,35 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(GnnsegError, match=r"cannot write '.*accuracy.svg': No space left on device"):
             save_plots(results(), tmp_path)
     assert set(contents(tmp_path)) == {"accuracy.png"}
+
+
+def with_peers() -> list[dict[str, Any]]:
+    """The three models, two of them of another library."""
+    return [{**model, "ours": model["name"] == "full"} for model in results()["models"]]
+
+
+def test_accuracy_against_seconds() -> None:
+    figure = accuracy_seconds(with_peers(), "recall@10", {"paper": 0.25}, "small")
+    [axes] = figure.axes
+    ours, others = axes.collections
+    assert ours.get_offsets().tolist() == [[1.5, 0.3]]
+    assert others.get_offsets().tolist() == [[1.5, 0.1], [1.5, 0.2]]
+    assert [line.get_linestyle() for line in axes.lines] == ["--"]
+    assert axes.lines[0].get_ydata() == [0.25, 0.25]
+    assert {text.get_text() for text in axes.texts} == {"paper", "full", "knn", "pop"}
+    assert axes.get_xscale() == "log"
+
+
+def test_names_of_equal_models_do_not_cover_each_other() -> None:
+    models = [{**with_peers()[0], "name": name} for name in ("one", "two", "three")]
+    figure = accuracy_seconds(models, "recall@10", {"a": 0.1, "b": 0.1, "c": 0.1001}, "small")
+    figure.draw_without_rendering()
+    assert len(figure.axes[0].texts) == 6
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_accuracy_against_seconds_of_no_models(tmp_path: Path) -> None:
+    files = save(accuracy_seconds([], "recall@10", {}, "a_$x^"), tmp_path / "nothing.yet")
+    assert [path.name for path in files] == ["nothing.yet.png", "nothing.yet.svg"]
+    assert all(path.is_file() for path in files)
