@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gnnseg.encoders import GraphEncoder
+from gnnseg.encoders import Encoder
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.heads import SegmentHead
 from gnnseg.scoring import DotProduct
@@ -24,7 +24,7 @@ class SegmentRecommender(nn.Module):
     """
 
     def __init__(
-        self, encoder: GraphEncoder, segmenter: Segmenter | None = None, head: SegmentHead | None = None
+        self, encoder: Encoder, segmenter: Segmenter | None = None, head: SegmentHead | None = None
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gnnseg.batch import Batch, distinct
 from gnnseg.components import Component, Kind, NonNegativeFloat, PositiveFloat, PositiveInt
-from gnnseg.encoders import GraphEncoder, LightGCN
+from gnnseg.encoders import Encoder, GraphEncoder, LightGCN
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 
@@ -21,14 +21,14 @@ class Regularizer(Component, nn.Module, ABC):
     """A term beside the loss of link prediction, its weight included."""
 
     @abstractmethod
-    def forward(self, encoder: GraphEncoder, batch: Batch) -> Tensor:
+    def forward(self, encoder: Encoder, batch: Batch) -> Tensor:
         """The term for a batch, a scalar, differentiable in the encoder's parameters."""
 
-    def embed(self, encoder: GraphEncoder, graph: BipartiteGraph) -> Embeddings | None:
+    def embed(self, encoder: Encoder, graph: BipartiteGraph) -> Embeddings | None:
         """The embeddings to train on in this step, before ``forward``; None for the encoder's own."""
         return None
 
-    def check(self, encoder: GraphEncoder) -> None:
+    def check(self, encoder: Encoder) -> None:
         """Refuse an encoder that this does not fit.
 
         Raises:
@@ -47,15 +47,19 @@ class EmbeddingL2(Regularizer):
         super().__init__()
         self.weight = weight
 
-    def forward(self, encoder: GraphEncoder, batch: Batch) -> Tensor:
+    def forward(self, encoder: Encoder, batch: Batch) -> Tensor:
         """The term for a batch, a scalar."""
-        users, items = batch.graph.unstack(encoder.inputs().square().sum(1))
+        users, items = batch.graph.unstack(_with_inputs(encoder).inputs().square().sum(1))
         value = users.index_select(0, batch.users).index_select(0, batch.place)
         value = value + items.index_select(0, batch.items)
         if batch.negatives.shape[1]:
             drawn = items.index_select(0, batch.negatives.view(-1)).view_as(batch.negatives)
             value = value + drawn.mean(1).index_select(0, batch.place)
         return self.weight / 2 * value.mean()
+
+    def check(self, encoder: Encoder) -> None:
+        """Refuse an encoder without a free vector for each node."""
+        _with_inputs(encoder)
 
 
 class SimGCL(Regularizer):
@@ -79,7 +83,7 @@ class SimGCL(Regularizer):
         self.temperature = temperature
         self.eps = eps
 
-    def forward(self, encoder: GraphEncoder, batch: Batch) -> Tensor:
+    def forward(self, encoder: Encoder, batch: Batch) -> Tensor:
         """The term for a batch, a scalar."""
         layered = _layered(self, encoder, 1)
         first, second = (
@@ -88,7 +92,7 @@ class SimGCL(Regularizer):
         )
         return self.weight * _agreement(first, second, batch, self.temperature)
 
-    def check(self, encoder: GraphEncoder) -> None:
+    def check(self, encoder: Encoder) -> None:
         """Refuse an encoder without layers that noise can be added to."""
         _layered(self, encoder, 1)
 
@@ -118,7 +122,7 @@ class XSimGCL(Regularizer):
         self.layer = layer
         self._pass: tuple[Embeddings, Embeddings] | None = None
 
-    def embed(self, encoder: GraphEncoder, graph: BipartiteGraph) -> Embeddings:
+    def embed(self, encoder: Encoder, graph: BipartiteGraph) -> Embeddings:
         """The encoder's result with noise in its layers."""
         layered = _layered(self, encoder, self.layer)
         layers = _noisy(layered, graph, self.eps)
@@ -126,7 +130,7 @@ class XSimGCL(Regularizer):
         self._pass = result, graph.unstack(layers[self.layer])
         return result
 
-    def forward(self, encoder: GraphEncoder, batch: Batch) -> Tensor:
+    def forward(self, encoder: Encoder, batch: Batch) -> Tensor:
         """The term for a batch, a scalar, of the pass that :meth:`embed` made."""
         if self._pass is None:
             self.embed(encoder, batch.graph)
@@ -134,7 +138,7 @@ class XSimGCL(Regularizer):
         (result, layer), self._pass = self._pass, None
         return self.weight * _agreement(result, layer, batch, self.temperature)
 
-    def check(self, encoder: GraphEncoder) -> None:
+    def check(self, encoder: Encoder) -> None:
         """Refuse an encoder without so many layers that noise can be added to."""
         _layered(self, encoder, self.layer)
 
@@ -170,7 +174,15 @@ def _agreement(first: Embeddings, second: Embeddings, batch: Batch, temperature:
     return value
 
 
-def _layered(regularizer: Regularizer, encoder: GraphEncoder, num_layers: int) -> LightGCN:
+def _with_inputs(encoder: Encoder) -> GraphEncoder:
+    """The encoder, if it has a layer 0."""
+    if not isinstance(encoder, GraphEncoder):
+        kind = type(encoder).__name__
+        raise ConfigError(f"EmbeddingL2 needs an encoder with a free vector for each node (got {kind})")
+    return encoder
+
+
+def _layered(regularizer: Regularizer, encoder: Encoder, num_layers: int) -> LightGCN:
     """The encoder, if it has so many layers that noise can be added to."""
     name, kind = type(regularizer).__name__, type(encoder).__name__
     if not isinstance(encoder, LightGCN):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -211,26 +212,52 @@ class GraphFilter(Scorer):
 
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
+        filtered = self._clenshaw(self._histories(users)).mul_(self.scale.unsqueeze(1))
+        return torch.addmm(filtered.T, self.users[users], self.items.T)
+
+    def terms(self, users: Tensor) -> Iterator[Tensor]:
+        """What the scores are a sum of, without coefficients: each ``T_k`` in turn, then the low-rank term.
+
+        Args:
+            users: Rows of users, ``[B]``.
+
+        Yields:
+            ``K + 2`` times ``[B, I]``.
+        """
+        older, newer = torch.zeros(0), self._histories(users)
+        for k in range(len(self._coefficients)):
+            if k > 0:
+                times = 1.0 if k == 1 else 2.0
+                moved = newer.sub(self._item_graph(newer), alpha=2.0).mul_(times)
+                older, newer = newer, moved if k == 1 else moved.sub_(older)
+            yield (newer * self.scale.unsqueeze(1)).T
+        yield self.users[users] @ self.items.T
+
+    def _histories(self, users: Tensor) -> Tensor:
+        """``r / scale`` of each user, ``[I, B]``."""
         row, item = _pairs(self.indptr, self.indices, users)
         histories = torch.zeros(self.num_items, len(users), device=row.device)
         histories[item, row] = self.scale[item].reciprocal()
-        filtered = self._polynomial(histories).mul_(self.scale.unsqueeze(1))
-        return torch.addmm(filtered.T, self.users[users], self.items.T)
+        return histories
 
-    def _polynomial(self, x: Tensor) -> Tensor:
-        """``p(P) x``, ``[I, B]``, by Clenshaw's recurrence ``b_k = c_k x + 2 (I - 2P) b_(k+1) - b_(k+2)``."""
+    def _item_graph(self, x: Tensor) -> Tensor:
+        """``P x``, ``[I, B]``."""
         size = (len(self.indptr) - 1, self.num_items)
         matrix = csr_tensor(self.indptr, self.indices, self.values, size)
         transposed = csr_tensor(
             self.transposed_indptr, self.transposed_indices, self.transposed_values, size[::-1]
         )
+        result: Tensor = transposed @ (matrix @ x)
+        return result
+
+    def _clenshaw(self, x: Tensor) -> Tensor:
+        """``p(P) x``, ``[I, B]``, by ``b_k = c_k x + 2 (I - 2P) b_(k+1) - b_(k+2)``."""
         *first, last = self._coefficients
         newer, older = x * last, torch.zeros_like(x)
         for k in range(len(first) - 1, -1, -1):
             times = 2.0 if k > 0 else 1.0
             rest = older.neg_().add_(x, alpha=first[k]).add_(newer, alpha=times)
-            older = newer
-            newer = torch.addmm(rest, transposed, matrix @ newer, alpha=-2 * times)
+            older, newer = newer, rest.add_(self._item_graph(newer), alpha=-2 * times)
         return newer
 
 

@@ -3,9 +3,10 @@
 from gnnseg.baselines.als import ImplicitALS
 from gnnseg.baselines.base import Baseline
 from gnnseg.baselines.chebycf import ChebyCF
-from gnnseg.baselines.ease import EASE
+from gnnseg.baselines.ease import EASE, SparseEASE
 from gnnseg.baselines.gfcf import GFCF
 from gnnseg.baselines.item_knn import ItemKNN
+from gnnseg.baselines.polynomial import PolynomialFilter
 from gnnseg.baselines.popularity import Popularity
 from gnnseg.baselines.rp3beta import RP3beta
 from gnnseg.components import Kind
@@ -18,8 +19,10 @@ __all__ = [
     "ChebyCF",
     "ImplicitALS",
     "ItemKNN",
+    "PolynomialFilter",
     "Popularity",
     "RP3beta",
+    "SparseEASE",
 ]
 
 BASELINES: Kind[Baseline] = Kind("baseline", Baseline, "gnnseg.baselines")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gnnseg.baselines.base import Baseline
-from gnnseg.baselines.spectral import right_singular
 from gnnseg.components import PositiveFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import DotProduct, Scorer
+from gnnseg.spectral import right_singular
 
 BATCH_VALUES = 2**22
 """Values gathered or solved for at once: 16 MiB of float32."""

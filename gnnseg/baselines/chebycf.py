@@ -6,10 +6,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from gnnseg.baselines.base import Baseline
-from gnnseg.baselines.spectral import item_degrees, normalised, right_singular
 from gnnseg.components import NonNegativeFloat, PositiveFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import GraphFilter, Scorer
+from gnnseg.spectral import item_degrees, normalised, right_singular
 
 
 class ChebyCF(Baseline):

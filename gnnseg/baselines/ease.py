@@ -1,26 +1,52 @@
-"""A linear item-item model in closed form."""
+"""Linear item-item models: each item from all others in closed form, or from its neighbours alone."""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from gnnseg.baselines.base import Baseline
-from gnnseg.components import PositiveFloat, PositiveInt
+from gnnseg.components import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 from gnnseg.errors import DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import ItemGraph, Scorer
+from gnnseg.spectral import item_degrees, normalised
+
+CHUNK = 2**21
+"""Entries of the item-item counts looked up at once."""
 
 
 class EASE(Baseline):
     """Ridge regression of each item on all others (Steck, arXiv 1905.03375, equation 8).
 
+    With ``G`` the item-item counts and ``P = (G + L)^-1``, the weights are ``-P_ij / P_jj`` off the diagonal,
+    0 on it; published is ``L = regularization I``. ``dropout`` adds ``p / (1 - p) diag(G)`` to ``L``, which
+    is what training on histories with a share ``p`` of their items dropped would give in expectation
+    (Steck, NeurIPS 2020, "Autoencoders that don't overfit towards the identity"). The exponents let ``G``
+    count ``D_u^-a R D_i^-b`` instead of ``R``, as normalisation for linear autoencoders does (Park et al.,
+    arXiv 2504.05805): long histories and popular items weigh less.
+
     Args:
-        regularization: ``lambda``, added to the diagonal of the item-item counts.
+        regularization: ``lambda``, on the diagonal of the item-item counts.
+        dropout: ``p``.
+        user_exponent: ``a``.
+        item_exponent: ``b``; scores are multiplied by ``D_i^b`` again.
         max_items: Refuse larger catalogues: time grows with the cube, memory with the square of the items.
     """
 
-    def __init__(self, *, regularization: PositiveFloat = 500.0, max_items: PositiveInt = 20_000) -> None:
+    def __init__(
+        self,
+        *,
+        regularization: PositiveFloat = 500.0,
+        dropout: Probability = 0.0,
+        user_exponent: NonNegativeFloat = 0.0,
+        item_exponent: NonNegativeFloat = 0.0,
+        max_items: PositiveInt = 20_000,
+    ) -> None:
         self.regularization = regularization
+        self.dropout = dropout
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
         self.max_items = max_items
 
     def fit(self, graph: BipartiteGraph) -> Scorer:
@@ -33,12 +59,77 @@ class EASE(Baseline):
         if size > self.max_items:
             raise DataError(
                 f"EASE inverts a {size} x {size} matrix ({size**2 * 8 / 2**30:.0f} GiB); it is refused above "
-                f"{self.max_items} items; use ItemKNN, or raise 'max_items'"
+                f"{self.max_items} items; use SparseEASE, or raise 'max_items'"
             )
         matrix = graph.biadjacency()
-        counts = np.asarray((matrix.T @ matrix).todense(), dtype=np.float64)
-        counts[np.diag_indices(size)] += self.regularization
+        links = normalised(matrix, self.user_exponent, self.item_exponent)
+        counts = np.asarray((links.T @ links).todense(), dtype=np.float64)
+        diagonal = np.diag_indices(size)
+        counts[diagonal] += self.regularization + self.dropout / (1 - self.dropout) * counts[diagonal]
         precision = np.linalg.inv(counts)
         weights = precision / -np.diag(precision)
         np.fill_diagonal(weights, 0.0)
-        return ItemGraph.build(matrix, weights)
+        scale = item_degrees(matrix) ** self.item_exponent
+        return ItemGraph.build(matrix, weights / scale[:, None] * scale)
+
+
+class SparseEASE(Baseline):
+    """Ridge regression of each item on its nearest items alone, for catalogues too large for :class:`EASE`.
+
+    The neighbours of an item are those of the largest cosine, as in fsSLIM (Ning and Karypis 2011, doi
+    10.1109/ICDM.2011.134, section IV.B); their weights solve ``(G_NN + lambda I) w = G_Nj`` exactly,
+    without constraints on signs. Time grows with items times ``num_neighbors`` cubed.
+
+    Args:
+        num_neighbors: Other items that an item may depend on.
+        regularization: ``lambda``.
+    """
+
+    def __init__(self, *, num_neighbors: PositiveInt = 100, regularization: PositiveFloat = 100.0) -> None:
+        self.num_neighbors = num_neighbors
+        self.regularization = regularization
+
+    def fit(self, graph: BipartiteGraph) -> Scorer:
+        """Find neighbours, then solve for all items in blocks."""
+        matrix = graph.biadjacency()
+        counts = sp.csr_matrix(matrix.T @ matrix, dtype=np.float64)
+        counts.sort_indices()
+        near, found = self._neighbors(counts, item_degrees(matrix))
+        size, width = near.shape
+        keys = np.repeat(np.arange(size), np.diff(counts.indptr)) * size + counts.indices
+        weights = np.zeros(near.shape)
+        for first in range(0, size, step := max(1, CHUNK // max(1, width**2))):
+            some = slice(first, first + step)
+            rows, real = near[some], found[some]
+            system = _lookup(keys, counts.data, rows[:, :, None] * size + rows[:, None, :])
+            system *= real[:, :, None] & real[:, None, :]
+            system[:, np.arange(width), np.arange(width)] += self.regularization
+            targets = np.arange(size)[some, None]
+            right = _lookup(keys, counts.data, rows * size + targets) * real
+            weights[some] = np.linalg.solve(system, right[:, :, None])[:, :, 0]
+        columns = np.repeat(np.arange(size), width)
+        entries = (weights.ravel(), (near.ravel(), columns))
+        return ItemGraph.build(matrix, sp.csr_matrix(entries, shape=(size, size)))
+
+    def _neighbors(self, counts: sp.csr_matrix, degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest items of each, ``[I, n]``, and which of them are real, where there are fewer."""
+        size = counts.shape[0]
+        width = max(1, min(self.num_neighbors, size - 1))
+        near, found = np.zeros((size, width), dtype=np.int64), np.zeros((size, width), dtype=bool)
+        for item in range(size):
+            part = slice(counts.indptr[item], counts.indptr[item + 1])
+            others = counts.indices[part]
+            cosine = counts.data[part] / np.sqrt(degrees[others])
+            cosine[others == item] = -1.0
+            best = np.lexsort((others, -cosine))[:width]
+            best = best[cosine[best] > 0]
+            near[item, : len(best)], found[item, : len(best)] = others[best], True
+        return near, found
+
+
+def _lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Entries of a sparse matrix by sorted keys ``row * columns + column``; 0 where there is none."""
+    if not len(keys):
+        return np.zeros(wanted.shape)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, values[place], 0.0)

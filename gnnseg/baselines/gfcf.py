@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gnnseg.baselines.base import Baseline
-from gnnseg.baselines.spectral import item_degrees, normalised, right_singular
 from gnnseg.components import NonNegativeFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import GraphFilter, Scorer
+from gnnseg.spectral import item_degrees, normalised, right_singular
 
 
 class GFCF(Baseline):

@@ -1,11 +1,20 @@
 """Graph encoders; a bare encoder name in YAML is a class of this module."""
 
 from gnnseg.components import Kind
-from gnnseg.encoders.base import GraphEncoder
+from gnnseg.encoders.base import Encoder, GraphEncoder
 from gnnseg.encoders.graphsage import GraphSAGE
 from gnnseg.encoders.lightgcn import LightGCN
 from gnnseg.encoders.matrix_factorization import MatrixFactorization
+from gnnseg.encoders.spectral_filter import SpectralFilter
 
-__all__ = ["ENCODERS", "GraphEncoder", "GraphSAGE", "LightGCN", "MatrixFactorization"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "GraphEncoder",
+    "GraphSAGE",
+    "LightGCN",
+    "MatrixFactorization",
+    "SpectralFilter",
+]
 
-ENCODERS: Kind[GraphEncoder] = Kind("encoder", GraphEncoder, "gnnseg.encoders")
+ENCODERS: Kind[Encoder] = Kind("encoder", Encoder, "gnnseg.encoders")

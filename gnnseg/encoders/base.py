@@ -13,69 +13,29 @@ from gnnseg.components import Component, PositiveFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph, Embeddings, csr_tensor
 
 
-class GraphEncoder(Component, nn.Module, ABC):
+class Encoder(Component, nn.Module, ABC):
     """Turns the graph into one vector a user and one an item.
 
-    The input of node ``v`` is a free vector, a row of a table. With item features, items start from the
-    features' first principal components, scaled to the spread of a random start, and users from the mean
-    of their items (:meth:`warm_start`); the features can also stay as a second input through a linear map.
-
-    Args:
-        num_users: ``U``.
-        num_items: ``I``.
-        item_features: ``[I, f]``, or None to start at random.
+    Attributes:
         dim: Size of the vectors, ``d``.
-        init_scale: Standard deviation of the inputs at the start.
-        features_as: What features are for: the start of the items, a second input, or both.
+        item_features: Features that the encoder keeps, ``[I, f]``, or None.
     """
 
+    dim: int
     item_features: Tensor | None
 
-    def __init__(
-        self,
-        num_users: int,
-        num_items: int,
-        item_features: Tensor | None = None,
-        *,
-        dim: PositiveInt = 64,
-        init_scale: PositiveFloat = 0.1,
-        features_as: Literal["init", "input", "both"] = "init",
-    ) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
-        self.init_scale = init_scale
-        self.users = nn.Embedding(num_users, dim)
-        self.items = nn.Embedding(num_items, dim)
-        nn.init.normal_(self.users.weight, std=init_scale)
-        nn.init.normal_(self.items.weight, std=init_scale)
-        self.starts_from_features = item_features is not None and features_as != "input"
-        self.projection: nn.Linear | None = None
         self.register_buffer("item_features", None)
-        if item_features is not None and features_as != "init":
-            self.projection = nn.Linear(item_features.shape[1], dim, bias=False)
-            self.register_buffer("item_features", item_features.clone())
-        if item_features is not None and self.starts_from_features:
-            with torch.no_grad():
-                self.items.weight.copy_(_project(item_features, self.items.weight, init_scale))
 
     @abstractmethod
     def forward(self, graph: BipartiteGraph) -> Embeddings:
         """Vectors of all users ``[U, d]`` and all items ``[I, d]``."""
 
-    def inputs(self) -> Tensor:
-        """Layer 0: users above items, ``[U+I, d]``."""
-        items = self.items.weight
-        if self.projection is not None:
-            items = items + self.projection(self.item_features)
-        return torch.cat([self.users.weight, items])
-
     @torch.no_grad()
     def warm_start(self, graph: BipartiteGraph) -> None:
-        """Start users from the mean of their items, where items start from features."""
-        if not self.starts_from_features:
-            return
-        means = graph.mean(self.inputs())[: graph.num_users]
-        self.users.weight.copy_(means * (self.init_scale / means.std().clamp(min=1e-12)))
+        """Take from the graph what training starts from; here nothing."""
 
     @torch.no_grad()
     def fold_in(self, graph: BipartiteGraph, histories: sp.csr_matrix) -> Tensor:
@@ -93,6 +53,63 @@ class GraphEncoder(Component, nn.Module, ABC):
     def extra_repr(self) -> str:
         """Shown by ``print``."""
         return f"dim={self.dim}"
+
+
+class GraphEncoder(Encoder):
+    """An encoder with a free vector for each node.
+
+    The input of node ``v`` is a free vector, a row of a table. With item features, items start from the
+    features' first principal components, scaled to the spread of a random start, and users from the mean
+    of their items (:meth:`warm_start`); the features can also stay as a second input through a linear map.
+
+    Args:
+        num_users: ``U``.
+        num_items: ``I``.
+        item_features: ``[I, f]``, or None to start at random.
+        dim: Size of the vectors, ``d``.
+        init_scale: Standard deviation of the inputs at the start.
+        features_as: What features are for: the start of the items, a second input, or both.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        item_features: Tensor | None = None,
+        *,
+        dim: PositiveInt = 64,
+        init_scale: PositiveFloat = 0.1,
+        features_as: Literal["init", "input", "both"] = "init",
+    ) -> None:
+        super().__init__(dim)
+        self.init_scale = init_scale
+        self.users = nn.Embedding(num_users, dim)
+        self.items = nn.Embedding(num_items, dim)
+        nn.init.normal_(self.users.weight, std=init_scale)
+        nn.init.normal_(self.items.weight, std=init_scale)
+        self.starts_from_features = item_features is not None and features_as != "input"
+        self.projection: nn.Linear | None = None
+        if item_features is not None and features_as != "init":
+            self.projection = nn.Linear(item_features.shape[1], dim, bias=False)
+            self.register_buffer("item_features", item_features.clone())
+        if item_features is not None and self.starts_from_features:
+            with torch.no_grad():
+                self.items.weight.copy_(_project(item_features, self.items.weight, init_scale))
+
+    def inputs(self) -> Tensor:
+        """Layer 0: users above items, ``[U+I, d]``."""
+        items = self.items.weight
+        if self.projection is not None:
+            items = items + self.projection(self.item_features)
+        return torch.cat([self.users.weight, items])
+
+    @torch.no_grad()
+    def warm_start(self, graph: BipartiteGraph) -> None:
+        """Start users from the mean of their items, where items start from features."""
+        if not self.starts_from_features:
+            return
+        means = graph.mean(self.inputs())[: graph.num_users]
+        self.users.weight.copy_(means * (self.init_scale / means.std().clamp(min=1e-12)))
 
 
 def history_matrix(histories: sp.csr_matrix, power: float, like: Tensor) -> Tensor:

@@ -44,5 +44,5 @@ def test_an_item_does_not_speak_for_itself() -> None:
 def test_too_many_items_are_refused() -> None:
     graph = from_dense(random_matrix(25, 14))
     assert EASE(max_items=14).fit(graph).num_items == 14
-    with pytest.raises(DataError, match=r"14 x 14 matrix .*refused above 13 items; use ItemKNN, or raise"):
+    with pytest.raises(DataError, match=r"14 x 14 matrix .*refused above 13 items; use SparseEASE, or raise"):
         EASE(max_items=13).fit(graph)

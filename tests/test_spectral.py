@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gnnseg.baselines.spectral import item_degrees, normalised, right_singular
 from gnnseg.graph import BipartiteGraph
+from gnnseg.spectral import item_degrees, normalised, right_singular
 from tests.graphs import dense_normalised, random_graph, random_matrix, with_isolated
 
 

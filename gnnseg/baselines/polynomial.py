@@ -1,0 +1,91 @@
+"""A polynomial of the item graph whose coefficients are learned on held-out edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from gnnseg.baselines.base import Baseline
+from gnnseg.components import NonNegativeFloat, NonNegativeInt, PositiveInt, Probability
+from gnnseg.graph import BipartiteGraph
+from gnnseg.scoring import GraphFilter, Scorer
+from gnnseg.spectral import hold_out, item_degrees, normalised, right_singular
+
+BLOCK = 256
+"""Users whose scores under every polynomial are held at once."""
+
+
+class PolynomialFilter(Baseline):
+    """A Chebyshev polynomial of the item graph, its coefficients learned; the sibling of SpectralFilter.
+
+    The scores of a user with history ``r`` are ``r S^-1 (sum_k c_k T_k(I - 2P) + c V V^T) S`` with
+    ``P = N^T N`` for ``N = D_u^-1/2 R D_i^-1/2``, ``S = D_i^beta`` and ``V`` the top right singular vectors
+    of ``N``. ChebyCF (arXiv 2505.00552) chooses the coefficients by hand; here they solve a ridge
+    regression of held-out edges, on all items that a user does not have, with everything else made of the
+    remaining edges. Sparse products only.
+
+    Args:
+        order: Degree of the polynomial.
+        num_vectors: Columns of ``V``; 0 leaves the term out.
+        beta: Exponent of the items' degrees.
+        held_out: Share of edges to learn from.
+        max_users: Learn from no more users than that.
+        ridge: Pull of every coefficient to zero, relative to what its term weighs.
+    """
+
+    def __init__(
+        self,
+        *,
+        order: PositiveInt = 8,
+        num_vectors: NonNegativeInt = 512,
+        beta: NonNegativeFloat = 0.4,
+        held_out: Probability = 0.15,
+        max_users: PositiveInt = 2048,
+        ridge: NonNegativeFloat = 1e-3,
+    ) -> None:
+        self.order = order
+        self.num_vectors = num_vectors
+        self.beta = beta
+        self.held_out = held_out
+        self.max_users = max_users
+        self.ridge = ridge
+
+    def fit(self, graph: BipartiteGraph) -> Scorer:
+        """Learn the coefficients on part of the edges, then put them on all of them."""
+        matrix = graph.biadjacency()
+        coefficients = self._learn(*hold_out(matrix, self.held_out))
+        return self._filter(matrix, coefficients[:-1], coefficients[-1])
+
+    def _filter(self, matrix: sp.csr_matrix, coefficients: np.ndarray, low_rank: float) -> GraphFilter:
+        """The filter with given coefficients on given edges."""
+        links = normalised(matrix)
+        scale = item_degrees(matrix) ** self.beta
+        vectors = np.zeros((matrix.shape[1], 1))
+        if self.num_vectors:
+            _, vectors = right_singular(links, self.num_vectors)
+        return GraphFilter.build(
+            links,
+            coefficients=coefficients,
+            scale=scale,
+            users=matrix @ (low_rank * vectors / scale[:, None]),
+            items=vectors * scale[:, None],
+        )
+
+    def _learn(self, kept: sp.csr_matrix, held: sp.csr_matrix) -> np.ndarray:
+        """``c_0 .. c_K`` and ``c``, ``[order + 2]``."""
+        users = np.flatnonzero(np.diff(held.indptr))
+        rng = np.random.default_rng(0)
+        users = np.sort(rng.permutation(users)[: self.max_users])
+        basis = self._filter(kept, np.ones(self.order + 1), 1.0)
+        count = self.order + 2
+        gram, right = np.zeros((count, count)), np.zeros(count)
+        for first in range(0, len(users), BLOCK):
+            some = users[first : first + BLOCK]
+            terms = torch.stack(list(basis.terms(torch.from_numpy(some)))).flatten(1)
+            terms[:, torch.from_numpy(np.flatnonzero(kept[some].toarray()))] = 0.0
+            gram += (terms @ terms.T).double().numpy()
+            right += terms[:, torch.from_numpy(np.flatnonzero(held[some].toarray()))].double().sum(1).numpy()
+        weights = np.maximum(np.diag(gram), np.finfo(np.float64).tiny)
+        solution: np.ndarray = np.linalg.lstsq(gram + self.ridge * np.diag(weights), right, rcond=None)[0]
+        return solution
