@@ -80,6 +80,7 @@ class Entry:
                 "valid_metrics": result.valid.means,
                 "segments": result.segment_metrics(),
                 "decision": result.decision,
+                "mixture": result.mixture,
                 "seconds": result.seconds,
                 "peak_memory_mb": result.peak_memory_mb,
                 "text": result.text,

@@ -25,7 +25,7 @@ from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
 from gnnseg.run_folder import RESUME_FILES
-from gnnseg.scoring import SCORERS, Scorer
+from gnnseg.scoring import Scorer, rebuild
 from gnnseg.segments import SEGMENTERS
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def save_run(
         "segments": None if memberships is None else memberships.shape[1],
     }
     write_text(folder / "config.yaml", config.to_yaml())
-    header = {"format": FORMAT, "gnnseg": version(), "scorer": type(scorer).__name__, **sizes}
+    header = {"format": FORMAT, "gnnseg": version(), "scorer": scorer.kind, **sizes}
     write_json(folder / "model.json", header)
     write_json(folder / "users.json", list(dataset.users))
     write_json(folder / "items.json", list(dataset.items))
@@ -146,7 +146,7 @@ def load_run(folder: str | Path) -> SavedRun:
     shape = (header["users"], header["items"])
     state = {name.removeprefix("scorer."): t for name, t in tables.items() if name.startswith("scorer.")}
     try:
-        scorer = SCORERS[header["scorer"]](**state)
+        scorer = rebuild(header["scorer"], state)
         train, seen = (_unpacked(name, tables, shape) for name in ("train", "seen"))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"'{path}' is damaged, or belongs to another run: {error}") from None
@@ -246,8 +246,8 @@ def _header(folder: Path) -> dict[str, Any]:
     header = read_json(folder / "model.json")
     if not isinstance(header, dict) or not {"format", "scorer", "users", "items"} <= header.keys():
         raise CheckpointError(f"'{folder / 'model.json'}' does not describe a run of gnnseg")
-    if header.get("format") != FORMAT or header.get("scorer") not in SCORERS:
-        found = f"format {header.get('format')}, scorer {header.get('scorer')}"
+    if header.get("format") != FORMAT:
+        found = f"format {header.get('format')}"
         raise CheckpointError(
             f"'{folder}' was written by another version of gnnseg ({found}); train it again"
         )

@@ -12,6 +12,7 @@ from gnnseg.encoders import ENCODERS
 from gnnseg.evaluation import evaluate
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
+from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, item_features
 from gnnseg.scoring import Scorer
@@ -32,6 +33,7 @@ class Fitted(NamedTuple):
         decision: With segments, the validation metric of both models and which of them is served.
         features: Text features of the items, ``[I, f]``, or None.
         text: What features were made with.
+        mixture: With an item-item term, its weight and the validation metric under each that was tried.
     """
 
     scorer: Scorer
@@ -39,6 +41,7 @@ class Fitted(NamedTuple):
     decision: dict[str, Any] | None
     features: Tensor | None
     text: dict[str, Any] | None
+    mixture: dict[str, Any] | None = None
 
 
 def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Tracker, clock: Clock) -> Fitted:
@@ -57,7 +60,12 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
         return Fitted(scorer, None, None, features, text)
     model, decision = fit_model(config, data, features, progress, tracker, clock)
-    return Fitted(model.scorer(data.graph), model, decision, features, text)
+    scorer, mixture = model.scorer(data.graph), None
+    if config.item_graph is not None:
+        with clock("fit"), tracker.task("item graph", 1) as task:
+            scorer, mixture = mix(config, data, scorer)
+            task.advance()
+    return Fitted(scorer, model, decision, features, text, mixture)
 
 
 def fit_model(

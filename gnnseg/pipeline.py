@@ -46,6 +46,7 @@ class Run:
         segments: Content of ``segments.json``; None without segments.
         history: Epoch reports of both stages.
         decision: Validation metric of the global and of the segmented model, and which was kept.
+        mixture: Weight of the item-item term and how it was chosen; None without one.
         seconds: Wall time of each step.
         peak_memory_mb: Of the process while it ran.
         text: What features were made with.
@@ -60,6 +61,7 @@ class Run:
     segments: dict[str, Any] | None
     history: list[dict[str, Any]]
     decision: dict[str, Any] | None
+    mixture: dict[str, Any] | None
     seconds: dict[str, float]
     peak_memory_mb: float
     text: dict[str, Any] | None
@@ -74,6 +76,7 @@ class Run:
             "segments": self.segment_metrics(),
             "skipped_users": self.test.skipped,
             "decision": self.decision,
+            "mixture": self.mixture,
         }
 
     @property
@@ -211,7 +214,8 @@ def evaluate_run(
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
     environment.reset_peak_memory()
     clock = Clock()
-    scorer, model, decision, features, text = fit_scorer(config, data, progress, tracker, clock)
+    fitted = fit_scorer(config, data, progress, tracker, clock)
+    scorer, model, features = fitted.scorer, fitted.model, fitted.features
     unit = None if features is None else F.normalize(features, dim=1).numpy()
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts
@@ -228,8 +232,9 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
         test=test,
         segments=None if model is None else describe_segments(config, data, model, tracker),
         history=progress.history,
-        decision=decision,
+        decision=fitted.decision,
+        mixture=fitted.mixture,
         seconds=seconds,
         peak_memory_mb=environment.peak_memory_mb(),
-        text=text,
+        text=fitted.text,
     )

@@ -17,7 +17,7 @@ from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import top_k
-from gnnseg.scoring import DotProduct
+from gnnseg.scoring import DotProduct, HistoryScorer, Mixture, NewUsers, Scorer
 from gnnseg.tracking import Tracker
 
 
@@ -77,7 +77,7 @@ class Recommender:
 
         Raises:
             DataError: If an item is unknown.
-            ConfigError: If the run is a baseline, which has no vectors to build a new user from.
+            ConfigError: If the run is a baseline that knows users by vectors of their own, such as ALS.
         """
         scorer, history, _ = self._new_user(items)
         found, scores = top_k(scorer, np.zeros(1, dtype=np.int64), k, history)
@@ -102,26 +102,36 @@ class Recommender:
         memberships = self._new_user(items)[2]
         return {} if memberships is None else _shares(memberships[0])
 
-    def _new_user(self, items: Sequence[object]) -> tuple[DotProduct, sp.csr_matrix, torch.Tensor | None]:
+    def _new_user(self, items: Sequence[object]) -> tuple[Scorer, sp.csr_matrix, torch.Tensor | None]:
+        """Scores of somebody new, the history, and the memberships ``[1, S]``, if there are segments."""
         if not items or isinstance(items, str):
             raise ConfigError("'items' must name at least one item the new user liked (got none)")
-        model, graph = self._model
         rows = np.unique(self.run.items.rows(items))
         history = sp.csr_matrix(
             (np.ones(len(rows), dtype=np.float32), (np.zeros(len(rows), dtype=np.int64), rows)),
             shape=(1, len(self.run.items)),
         )
+        if self._model is None:
+            return self._by_history(self.run.scorer, history), history, None
+        model, graph = self._model
         embeddings = model.encoder(graph)
         users, memberships = model.fold_in(model.encoder.fold_in(graph, history), embeddings.items)
-        return DotProduct(users, model.condition(embeddings).items), history, memberships
+        scorer: Scorer = DotProduct(users, model.condition(embeddings).items)
+        if isinstance(self.run.scorer, Mixture):
+            others = [self._by_history(part, history) for part in list(self.run.scorer.scorers)[1:]]
+            scorer = Mixture([scorer, *others], self.run.scorer.weights)
+        return scorer, history, memberships
 
-    @cached_property
-    def _model(self) -> tuple[SegmentRecommender, BipartiteGraph]:
-        model = self.run.model()
-        if model is None:
+    def _by_history(self, scorer: torch.nn.Module, history: sp.csr_matrix) -> Scorer:
+        if not isinstance(scorer, HistoryScorer):
             name = (self.run.config.baseline or {}).get("name")
             raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")
-        return model, graph_of(self.run)
+        return NewUsers(scorer, *(torch.from_numpy(p).long() for p in (history.indptr, history.indices)))
+
+    @cached_property
+    def _model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
+        model = self.run.model()
+        return None if model is None else (model, graph_of(self.run))
 
     def _named(self, items: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
         texts = self.run.texts

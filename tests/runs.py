@@ -133,10 +133,10 @@ def saved_run() -> Path:
 
 
 @functools.cache
-def saved_baseline() -> Path:
+def saved_baseline(name: str = "ItemKNN") -> Path:
     """The folder of a run without embeddings; not to be changed."""
-    fit(on_data({"baseline": "ItemKNN"}, name="knn"), out=workspace() / "knn")
-    return workspace() / "knn"
+    fit(on_data({"baseline": name}, name=name), out=workspace() / name)
+    return workspace() / name
 
 
 def scores(run: Run) -> torch.Tensor:

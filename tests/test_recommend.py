@@ -7,9 +7,10 @@ import pytest
 
 from gnnseg.checkpoint import load_run
 from gnnseg.errors import CheckpointError, ConfigError, DataError
+from gnnseg.pipeline import fit
 from gnnseg.ranking import top_k
 from gnnseg.recommend import Recommendation, Recommender, as_json
-from tests.runs import GROUPS, ITEMS, USERS, WORDS, saved_baseline, saved_run, trained
+from tests.runs import GROUPS, ITEMS, USERS, WORDS, on_data, saved_baseline, saved_run, trained
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +143,40 @@ def test_everybody(recommender: Recommender) -> None:
     assert scores[row].tolist() == pytest.approx([r.score for r in some], rel=1e-5)
 
 
-def test_a_baseline_knows_nobody_new() -> None:
+def test_a_baseline_that_knows_users_by_history_knows_new_ones() -> None:
     recommender = Recommender.load(saved_baseline())
-    assert recommender.recommend(["1000"], k=3)["1000"][0].score > 0
     assert recommender.segments_of("1000") == {}
-    with pytest.raises(ConfigError, match="ItemKNN has no vectors for new users; train an encoder"):
+    row = int(recommender.run.users.rows(["1000"])[0])
+    liked = [recommender.run.items.ids[i] for i in recommender.run.train[row].indices]
+    found = recommender.recommend_for(liked, k=ITEMS)
+    known = {r.item: r.score for r in recommender.recommend(["1000"], k=ITEMS)["1000"]}
+    assert found[0].score > 0
+    assert known.keys() <= {r.item for r in found}  # validation's items are not masked for somebody new
+    assert all(known[r.item] == pytest.approx(r.score) for r in found if r.item in known)
+
+
+def test_a_baseline_that_knows_users_by_vectors_knows_nobody_new() -> None:
+    recommender = Recommender.load(saved_baseline("ImplicitALS"))
+    assert recommender.recommend(["1000"], k=3)["1000"][0].score > 0
+    with pytest.raises(ConfigError, match="ImplicitALS has no vectors for new users; train an encoder"):
         recommender.recommend_for(["i00"])
+
+
+def test_a_mixture_scores_new_users_as_it_scores_known_ones(tmp_path: Path) -> None:
+    """The encoder's vector is that of the formula, the item-item term's scores those of the history."""
+    content = {
+        "encoder": {"name": "SpectralFilter", "dim": 8},
+        "item_graph": "EASE",
+        "item_graph_weight": 0.5,
+    }
+    fit(on_data({**content, "train": {"epochs": 0}}, name="mixture"), out=tmp_path / "run")
+    recommender = Recommender.load(tmp_path / "run")
+    row = int(recommender.run.users.rows(["1000"])[0])
+    liked = [recommender.run.items.ids[i] for i in recommender.run.train[row].indices]
+    known = {r.item: r.score for r in recommender.recommend(["1000"], k=ITEMS)["1000"]}
+    found = {r.item: r.score for r in recommender.recommend_for(liked, k=ITEMS)}
+    assert known.keys() <= found.keys()
+    assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
 
 
 def test_no_run(tmp_path: Path) -> None:

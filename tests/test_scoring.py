@@ -5,7 +5,18 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from gnnseg.scoring import SCORERS, Constant, DotProduct, GraphFilter, ItemGraph, Scorer
+from gnnseg.scoring import (
+    SCORERS,
+    Constant,
+    DotProduct,
+    GraphFilter,
+    HistoryScorer,
+    ItemGraph,
+    Mixture,
+    NewUsers,
+    Scorer,
+    rebuild,
+)
 
 USERS, ITEMS = 6, 5
 rng = np.random.default_rng(3)
@@ -15,7 +26,8 @@ WEIGHTS = rng.normal(size=(ITEMS, ITEMS)).astype(np.float32)
 SPARSE = sp.csr_matrix(np.where(rng.random((ITEMS, ITEMS)) < 0.6, WEIGHTS, 0).astype(np.float32))
 COEFFICIENTS, SCALE = rng.normal(size=4), rng.random(ITEMS) + 0.5
 LINKS = sp.csr_matrix(HISTORIES.toarray() * 0.4 * (rng.random((USERS, ITEMS)) + 0.1))
-LEFT, RIGHT = rng.normal(size=(USERS, 2)), rng.normal(size=(ITEMS, 2))
+LINKS.sort_indices()
+LEFT, RIGHT = rng.normal(size=(ITEMS, 2)), rng.normal(size=(ITEMS, 2))
 
 MADE: dict[str, Scorer] = {
     "DotProduct": DotProduct(
@@ -26,11 +38,13 @@ MADE: dict[str, Scorer] = {
     "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
     "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
 }
+MADE["Mixture"] = Mixture([MADE["DotProduct"], MADE["ItemGraph"]], torch.tensor([1.0, 0.5]))
+MADE["Mixture of mixtures"] = Mixture([MADE["Mixture"], MADE["GraphFilter"]], torch.tensor([1.0, 2.0]))
 each_scorer = pytest.mark.parametrize("scorer", MADE.values(), ids=MADE)
 
 
 def test_every_scorer_that_a_run_can_hold_is_tested() -> None:
-    assert {type(scorer).__name__ for scorer in MADE.values()} == set(SCORERS)
+    assert {type(scorer).__name__ for scorer in MADE.values()} == {*SCORERS, "Mixture"}
 
 
 @each_scorer
@@ -62,7 +76,7 @@ def test_scores_are_the_callers_to_write_to(scorer: Scorer) -> None:
 
 @each_scorer
 def test_rebuilt_from_its_state_by_name(scorer: Scorer) -> None:
-    rebuilt = SCORERS[type(scorer).__name__](**scorer.state_dict())
+    rebuilt = rebuild(scorer.kind, scorer.state_dict())
     users = torch.arange(USERS)
     assert rebuilt.num_items == scorer.num_items
     assert torch.equal(rebuilt.score(users), scorer.score(users))
@@ -106,7 +120,7 @@ def test_graph_filter_is_a_polynomial_of_the_item_graph_plus_a_low_rank_term(ord
     powers.append(2 * laplacian @ powers[2] - laplacian)
     used = COEFFICIENTS[: order + 1]
     polynomial = sum(c * power for c, power in zip(used, powers[: order + 1], strict=True))
-    expected = (HISTORIES.toarray() / SCALE) @ polynomial * SCALE + LEFT @ RIGHT.T
+    expected = (HISTORIES.toarray() / SCALE) @ polynomial * SCALE + HISTORIES.toarray() @ LEFT @ RIGHT.T
     scores = GraphFilter.build(LINKS, used, SCALE, LEFT, RIGHT).score(torch.arange(USERS))
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-5)
 
@@ -115,3 +129,37 @@ def test_graph_filter_without_a_low_rank_term() -> None:
     scorer = GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT[:, :0], RIGHT[:, :0])
     assert not scorer.score(torch.tensor([2])).any()
     assert scorer.score(torch.tensor([0])).any()
+
+
+@pytest.mark.parametrize(
+    "scorer", [s for s in MADE.values() if isinstance(s, HistoryScorer)], ids=lambda s: type(s).__name__
+)
+def test_new_users_are_scored_by_their_histories(scorer: HistoryScorer) -> None:
+    """Somebody new with a known user's history has that user's scores."""
+    histories = HISTORIES[[4, 2, 0]]
+    indptr, indices = (torch.from_numpy(part).long() for part in (histories.indptr, histories.indices))
+    found = NewUsers(scorer, indptr, indices).score(torch.tensor([0, 1, 2, 0]))
+    torch.testing.assert_close(found, scorer.score(torch.tensor([4, 2, 0, 4])))
+
+
+def test_mixture_adds_scores_in_standard_deviations() -> None:
+    users = torch.arange(USERS)
+    parts = [MADE["DotProduct"], MADE["GraphFilter"]]
+    expected = np.zeros((USERS, ITEMS))
+    for part, weight in zip(parts, (1.0, 0.3), strict=True):
+        scores = part.score(users).double().numpy()
+        spread = np.sqrt(((scores - scores.mean(1, keepdims=True)) ** 2).mean(1, keepdims=True))
+        expected += weight * np.divide(scores, spread, out=np.zeros_like(scores), where=spread > 0)
+    found = Mixture(parts, torch.tensor([1.0, 0.3])).score(users)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_of_no_weight_is_not_asked() -> None:
+    class Silent(Constant):
+        def score(self, users: torch.Tensor) -> torch.Tensor:
+            raise AssertionError
+
+    silent = Silent(torch.zeros(ITEMS))
+    alone = Mixture([MADE["DotProduct"]], torch.ones(1))
+    both = Mixture([MADE["DotProduct"], silent], torch.tensor([1.0, 0.0]))
+    assert torch.equal(both.score(torch.arange(USERS)), alone.score(torch.arange(USERS)))

@@ -59,7 +59,7 @@ class ChebyCF(Baseline):
             links,
             coefficients=interpolate(self.order, self.flatness),
             scale=scale,
-            users=matrix @ (self.alpha * vectors / scale[:, None]),
+            left=self.alpha * vectors / scale[:, None],
             items=vectors * scale[:, None],
         )
 

@@ -37,6 +37,6 @@ class GFCF(Baseline):
             links,
             coefficients=np.array([0.5, -0.5]),  # P = (T_0 - T_1)(I - 2P) / 2
             scale=np.ones(graph.num_items),
-            users=matrix @ (self.alpha * vectors / root),
+            left=self.alpha * vectors / root,
             items=vectors * root,
         )

@@ -68,7 +68,7 @@ class PolynomialFilter(Baseline):
             links,
             coefficients=coefficients,
             scale=scale,
-            users=matrix @ (low_rank * vectors / scale[:, None]),
+            left=low_rank * vectors / scale[:, None],
             items=vectors * scale[:, None],
         )
 

@@ -129,6 +129,9 @@ def _show(result: Run, out: Path) -> None:
             f"served: the {d['served']} model.",
             highlight=False,
         )
+    if result.mixture is not None:
+        name = (result.config.item_graph or {})["name"]
+        progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)
     progress.out.print(f"Saved in {out}", highlight=False, soft_wrap=True)
     user = next(iter(result.data.dataset.users))
     progress.out.print(f"Next: gnnseg recommend {out} --user {user}", highlight=False, soft_wrap=True)

@@ -90,8 +90,9 @@ def test_bad(arguments: list[str], problem: str, tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_baseline_knows_nobody_new() -> None:
-    assert "ItemKNN has no vectors for new users" in failure("recommend", saved_baseline(), "--items", "i00")
+def test_a_baseline_with_vectors_of_users_knows_nobody_new() -> None:
+    run = saved_baseline("ImplicitALS")
+    assert "ImplicitALS has no vectors for new users" in failure("recommend", run, "--items", "i00")
 
 
 @pytest.mark.parametrize(

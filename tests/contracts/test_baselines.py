@@ -9,7 +9,7 @@ from gnnseg.baselines import BASELINES, Baseline
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.ranking import top_k
-from gnnseg.scoring import SCORERS
+from gnnseg.scoring import rebuild
 from tests.contracts.hyperparameters import wrong_hyperparameters
 from tests.graphs import from_dense, permutations, permuted, random_graph, with_another_edge, with_isolated
 
@@ -69,7 +69,7 @@ def test_the_graph_changes_the_scores(cls: type[Baseline]) -> None:
 def test_a_run_can_hold_its_scorer(cls: type[Baseline]) -> None:
     graph = random_graph()
     scorer = cls().fit(graph)
-    rebuilt = SCORERS[type(scorer).__name__](**scorer.state_dict())
+    rebuilt = rebuild(scorer.kind, scorer.state_dict())
     assert torch.equal(rebuilt.score(torch.arange(11)), scorer.score(torch.arange(11)))
 
 

@@ -1,0 +1,98 @@
+"""Scores of every item for some users: all that ranking, evaluation and recommendation know of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Scorer(nn.Module, ABC):
+    """Scores all items for given users; what it knows lives in buffers, so it moves and saves as a module."""
+
+    num_items: int
+
+    @abstractmethod
+    def score(self, users: Tensor) -> Tensor:
+        """Scores, higher is better.
+
+        Args:
+            users: Rows of users, ``[B]``.
+
+        Returns:
+            ``[B, I]`` float32.
+        """
+
+    @property
+    def kind(self) -> Any:
+        """What :func:`gnnseg.scoring.rebuild` needs besides the state: the class's name."""
+        return type(self).__name__
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tables lie."""
+        return next(self.buffers()).device
+
+
+class HistoryScorer(Scorer):
+    """A scorer that knows users by their histories alone, and so scores anybody's.
+
+    Its buffers hold the histories of the users it was fitted on, ``indptr [U+1]`` and ``indices [n]``.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        return self.score_histories(*history_pairs(self.indptr, self.indices, users), len(users))
+
+    @abstractmethod
+    def score_histories(self, rows: Tensor, items: Tensor, count: int) -> Tensor:
+        """Scores for given histories.
+
+        Args:
+            rows: Whose each item is, ``[m]`` int64, in order.
+            items: ``[m]`` int64.
+            count: Histories, ``B``.
+
+        Returns:
+            ``[B, I]`` float32.
+        """
+
+
+class NewUsers(Scorer):
+    """Users who were not there when a scorer was fitted.
+
+    Args:
+        scorer: Scores by history.
+        indptr: The new users' histories in CSR, ``[B+1]``.
+        indices: Their items, ``[m]``.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+
+    def __init__(self, scorer: HistoryScorer, indptr: Tensor, indices: Tensor) -> None:
+        super().__init__()
+        self.num_items = scorer.num_items
+        self.scorer = scorer
+        self.register_buffer("indptr", indptr)
+        self.register_buffer("indices", indices)
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        pairs = history_pairs(self.indptr, self.indices, users)
+        return self.scorer.score_histories(*pairs, len(users))
+
+
+def history_pairs(indptr: Tensor, indices: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+    """Position in ``users`` and item of every pair in some users' histories, ``[m]`` int64 each."""
+    start = indptr[users].long()
+    counts = indptr[users + 1].long() - start
+    row = torch.repeat_interleave(counts)
+    first = torch.cumsum(counts, 0) - counts
+    at = torch.arange(len(row), device=row.device) + (start - first)[row]
+    return row, indices[at].long()

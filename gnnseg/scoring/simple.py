@@ -1,0 +1,93 @@
+"""Scores from tables, and sums of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gnnseg.scoring.base import HistoryScorer, Scorer
+
+
+class DotProduct(Scorer):
+    """Dot products of two tables.
+
+    Args:
+        users: ``[U, d]``.
+        items: ``[I, d]``.
+    """
+
+    users: Tensor
+    items: Tensor
+
+    def __init__(self, users: Tensor, items: Tensor) -> None:
+        super().__init__()
+        self.num_items = len(items)
+        self.register_buffer("users", users.detach().contiguous())
+        self.register_buffer("items", items.detach().contiguous())
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        return self.users[users] @ self.items.T
+
+
+class Constant(HistoryScorer):
+    """The same scores for every user.
+
+    Args:
+        items: One score an item, ``[I]``.
+    """
+
+    items: Tensor
+
+    def __init__(self, items: Tensor) -> None:
+        super().__init__()
+        self.num_items = len(items)
+        self.register_buffer("items", items.float())
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        return self.items.repeat(len(users), 1)
+
+    def score_histories(self, rows: Tensor, items: Tensor, count: int) -> Tensor:
+        """``[B, I]``, whatever the histories."""
+        return self.items.repeat(count, 1)
+
+
+class Mixture(Scorer):
+    """A weighted sum of scorers, each brought to one scale.
+
+    Each scorer's scores of a user are divided by their standard deviation over the catalogue, so that
+    weights mean the same for any two scorers and for any length of history.
+
+    Args:
+        scorers: Of the same users and items.
+        weights: One a scorer, ``[n]``.
+    """
+
+    weights: Tensor
+
+    def __init__(self, scorers: Sequence[Scorer], weights: Tensor) -> None:
+        super().__init__()
+        self.num_items = scorers[0].num_items
+        self.scorers = nn.ModuleList(scorers)
+        self.register_buffer("weights", weights.float())
+        self._weights: list[float] = weights.tolist()  # read once: reading them waits for the device
+
+    @property
+    def kind(self) -> list[Any]:
+        """The kinds of its parts."""
+        return [scorer.kind for scorer in self.scorers]
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        total = torch.zeros(len(users), self.num_items, device=users.device)
+        for scorer, weight in zip(self.scorers, self._weights, strict=True):
+            if weight:
+                scores: Tensor = scorer.score(users)  # type: ignore[operator]
+                variance = (scores - scores.mean(1, keepdim=True)).square_().mean(1, keepdim=True)
+                spread = variance.sqrt_().clamp_(min=1e-12)
+                total.addcdiv_(scores, spread, value=weight)
+        return total
