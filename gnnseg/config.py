@@ -44,11 +44,11 @@ KINDS: dict[str, Kind[Any]] = {
     "regularizers": REGULARIZERS,
     "segmenter": SEGMENTERS,
     "head": HEADS,
-    "item_graph": BASELINES,
+    "term": BASELINES,
 }
 """The key of a config that names a component, or a list of them, and its kind."""
 
-SEARCHABLE = (*KINDS, "item_graph_weight", "train", "fine_tune")
+SEARCHABLE = (*KINDS, "term_weight", "train", "fine_tune")
 """The parts of a config that a search may change; the rest is data, protocol and names."""
 
 DEFAULT_MODEL = "full"
@@ -168,8 +168,8 @@ class Config(BaseModel):
         segmenter: Users to segments.
         head: Conditions embeddings on segments.
         fine_tune: Stage 2.
-        item_graph: A baseline whose scores are added to the encoder's, such as an item-item model.
-        item_graph_weight: Of its scores, in standard deviations; None to choose it on validation.
+        term: A baseline whose scores are added to the encoder's, such as an item-item model.
+        term_weight: Of its scores, in standard deviations; None to choose it on validation.
         choose_by: The validation metric that stops training and decides whether segments are served: where
             it never prefers them, the global model is kept.
         reference: Published figures to print beside ours.
@@ -193,8 +193,8 @@ class Config(BaseModel):
     segmenter: dict[str, Any] | None = None
     head: dict[str, Any] | None = None
     fine_tune: Schedule = Schedule(epochs=50)
-    item_graph: dict[str, Any] | None = None
-    item_graph_weight: NonNegativeFloat | None = None
+    term: dict[str, Any] | None = None
+    term_weight: NonNegativeFloat | None = None
     choose_by: str = "ndcg@10"
     reference: Reference | None = None
     search: dict[str, Any] = {}
@@ -223,7 +223,7 @@ class Config(BaseModel):
             raise ConfigError("a 'baseline' takes no text, regularizers, segmenter or head")
         if (self.segmenter is None) != (self.head is None):
             raise ConfigError("'segmenter' and 'head' belong together; give both or neither")
-        for key in ("text", "loss", "segmenter", "item_graph"):
+        for key in ("text", "loss", "segmenter", "term"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)

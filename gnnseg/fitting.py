@@ -61,8 +61,8 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
         return Fitted(scorer, None, None, features, text)
     model, decision = fit_model(config, data, features, progress, tracker, clock)
     scorer, mixture = model.scorer(data.graph), None
-    if config.item_graph is not None:
-        with clock("fit"), tracker.task("item graph", 1) as task:
+    if config.term is not None:
+        with clock("fit"), tracker.task("term", 1) as task:
             scorer, mixture = mix(config, data, scorer)
             task.advance()
     return Fitted(scorer, model, decision, features, text, mixture)

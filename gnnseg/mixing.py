@@ -50,7 +50,7 @@ def mix(config: Config, data: Prepared, scorer: Scorer) -> tuple[Scorer, dict[st
     """Sum an encoder's scorer with the config's item-item term.
 
     Args:
-        config: With ``item_graph``.
+        config: With ``term``.
         data: What the encoder was trained on; the term is fitted on the same graph.
         scorer: The encoder's, or the segmented model's.
 
@@ -61,8 +61,8 @@ def mix(config: Config, data: Prepared, scorer: Scorer) -> tuple[Scorer, dict[st
     Raises:
         ConfigError: If a weight must be chosen and there is no validation.
     """
-    term = BASELINES.create(config.item_graph or {}).fit(data.graph).to(data.graph.device)
-    weight, tried = config.item_graph_weight, {}
+    term = BASELINES.create(config.term or {}).fit(data.graph).to(data.graph.device)
+    weight, tried = config.term_weight, {}
     if weight is None:
         tried = _tried(config, data, scorer, term)
         weight = max(tried, key=lambda one: (tried[one], -one))
@@ -78,9 +78,7 @@ def _tried(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> dict
     """The validation metric under each weight."""
     valid = data.parts.valid
     if not len(valid):
-        raise ConfigError(
-            "the weight of 'item_graph' is chosen on validation, which is empty; give 'item_graph_weight'"
-        )
+        raise ConfigError("the weight of 'term' is chosen on validation, which is empty; give 'term_weight'")
     users = np.unique(valid.users)
     users = np.sort(numpy_rng(config.seed, "mixing").permutation(users)[:MAX_USERS])
     chosen = np.isin(valid.users, users)

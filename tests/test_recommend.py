@@ -166,8 +166,8 @@ def test_a_mixture_scores_new_users_as_it_scores_known_ones(tmp_path: Path) -> N
     """The encoder's vector is that of the formula, the item-item term's scores those of the history."""
     content = {
         "encoder": {"name": "SpectralFilter", "dim": 8},
-        "item_graph": "EASE",
-        "item_graph_weight": 0.5,
+        "term": "EASE",
+        "term_weight": 0.5,
     }
     fit(on_data({**content, "train": {"epochs": 0}}, name="mixture"), out=tmp_path / "run")
     recommender = Recommender.load(tmp_path / "run")

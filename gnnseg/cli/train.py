@@ -130,7 +130,7 @@ def _show(result: Run, out: Path) -> None:
             highlight=False,
         )
     if result.mixture is not None:
-        name = (result.config.item_graph or {})["name"]
+        name = (result.config.term or {})["name"]
         progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)
     progress.out.print(f"Saved in {out}", highlight=False, soft_wrap=True)
     user = next(iter(result.data.dataset.users))
