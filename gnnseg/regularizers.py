@@ -178,7 +178,10 @@ def _with_inputs(encoder: Encoder) -> GraphEncoder:
     """The encoder, if it has a layer 0."""
     if not isinstance(encoder, GraphEncoder):
         kind = type(encoder).__name__
-        raise ConfigError(f"EmbeddingL2 needs an encoder with a free vector for each node (got {kind})")
+        raise ConfigError(
+            f"EmbeddingL2 needs an encoder with a free vector for each node (got {kind}); use LightGCN or "
+            "another GraphEncoder"
+        )
     return encoder
 
 

@@ -321,7 +321,7 @@ class TestBadContent:
             ({"encoder": "nowhere.Model"}, "cannot import encoder 'nowhere.Model'"),
             (
                 {"encoder": "gnnseg.losses.BPR"},
-                "'gnnseg.losses.BPR' is not a concrete subclass of GraphEncoder",
+                "'gnnseg.losses.BPR' is not a concrete subclass of Encoder",
             ),
             ({"encoder": "gnnseg.encoders.GraphEncoder"}, "is not a concrete subclass"),
             ({"choose_by": "ndgc@10"}, "did you mean 'ndcg'?"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gnnseg.batch import Batch, marked
 from gnnseg.config import Schedule
-from gnnseg.encoders import GraphEncoder, GraphSAGE, LightGCN, MatrixFactorization
+from gnnseg.encoders import GraphEncoder, GraphSAGE, LightGCN, MatrixFactorization, SpectralFilter
 from gnnseg.errors import ConfigError
 from gnnseg.losses import BPR, SquaredErrorAllPairs
 from gnnseg.model import SegmentRecommender
@@ -187,6 +187,15 @@ def test_noise_needs_an_encoder_with_layers_that_take_it(cls: type[GraphEncoder]
         with pytest.raises(ConfigError, match=rf"\(got {cls.__name__}\); use LightGCN or a subclass of it"):
             regularizer.check(encoder)
     EmbeddingL2().check(encoder)
+
+
+def test_layer_0_needs_an_encoder_with_tables() -> None:
+    encoder = SpectralFilter(GRAPH.num_users, GRAPH.num_items)
+    with pytest.raises(
+        ConfigError,
+        match=r"^EmbeddingL2 needs an encoder with a free vector for each node \(got SpectralFilter\); use ",
+    ):
+        EmbeddingL2().check(encoder)
 
 
 def test_a_frozen_encoder_is_not_regularized() -> None:

@@ -125,6 +125,24 @@ def test_graph_filter_is_a_polynomial_of_the_item_graph_plus_a_low_rank_term(ord
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("order", [0, 1, 2, 5])
+def test_graph_filter_divides_into_terms(order: int) -> None:
+    """Chebyshev polynomials of the dense item graph, by its eigenvalues."""
+    used, users = np.arange(order + 1) - 1.5, torch.tensor([4, 2, 0])
+    scorer = GraphFilter.build(LINKS, used, SCALE, LEFT, RIGHT)
+    *polynomials, low_rank = scorer.terms(users)
+    assert len(polynomials) == order + 1
+    links, histories = LINKS.toarray(), HISTORIES.toarray()[users.numpy()]
+    values, vectors = np.linalg.eigh(np.eye(ITEMS) - 2 * links.T @ links)
+    for k, found in enumerate(polynomials):
+        response = np.polynomial.chebyshev.chebval(values, [0] * k + [1])
+        expected = (histories / SCALE) @ (vectors * response) @ vectors.T * SCALE
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(low_rank, LEFT[users.numpy()] @ RIGHT.T, rtol=1e-4, atol=1e-5)
+    total = sum(c * part for c, part in zip(used, polynomials, strict=True)) + low_rank
+    torch.testing.assert_close(scorer.score(users), total, rtol=1e-4, atol=1e-5)
+
+
 def test_graph_filter_without_a_low_rank_term() -> None:
     scorer = GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT[:, :0], RIGHT[:, :0])
     assert not scorer.score(torch.tensor([2])).any()

@@ -23,7 +23,7 @@ class PolynomialFilter(Baseline):
     ``P = N^T N`` for ``N = D_u^-1/2 R D_i^-1/2``, ``S = D_i^beta`` and ``V`` the top right singular vectors
     of ``N``. ChebyCF (arXiv 2505.00552) chooses the coefficients by hand; here they solve a ridge
     regression of held-out edges, on all items that a user does not have, with everything else made of the
-    remaining edges. Sparse products only.
+    remaining edges. Where these say nothing, the filter is ``P`` itself. Sparse products only.
 
     Args:
         order: Degree of the polynomial.
@@ -86,6 +86,10 @@ class PolynomialFilter(Baseline):
             terms[:, torch.from_numpy(np.flatnonzero(kept[some].toarray()))] = 0.0
             gram += (terms @ terms.T).double().numpy()
             right += terms[:, torch.from_numpy(np.flatnonzero(held[some].toarray()))].double().sum(1).numpy()
-        weights = np.maximum(np.diag(gram), np.finfo(np.float64).tiny)
-        solution: np.ndarray = np.linalg.lstsq(gram + self.ridge * np.diag(weights), right, rcond=None)[0]
+        if not right.any():
+            return np.array([0.5, -0.5] + [0.0] * self.order)
+        weights = np.diag(gram)
+        # V V^T of full rank is I, which no pair outside the history depends on: only rounding is left of it
+        pull = self.ridge * weights + 1e-8 * weights.max()
+        solution: np.ndarray = np.linalg.solve(gram + np.diag(pull), right)
         return solution

@@ -29,7 +29,7 @@ class SpectralFilter(Encoder):
     and those are predicted among all items that the user has not by ridge regression around a flat
     response, a linear system of ``2d`` unknowns. The response is then put on the basis of the whole graph.
     ``z_u`` is the standardised log degree of the user: long histories can be filtered otherwise than short
-    ones.
+    ones. Where the held-out edges say nothing, the response stays flat.
 
     The response is a parameter, so that training can go on from it; with ``epochs: 0`` nothing is iterated.
     There are no free vectors of users: new ones are scored by the same formula.
@@ -94,7 +94,7 @@ class SpectralFilter(Encoder):
 
     @torch.no_grad()
     def fold_in(self, graph: BipartiteGraph, histories: sp.csr_matrix) -> Tensor:
-        """The same formula for new users.
+        """The same formula for new users; ``z`` never leaves the range that it has among the graph's users.
 
         Args:
             graph: The graph the encoder was trained on.
@@ -134,13 +134,17 @@ class SpectralFilter(Encoder):
         if self.by_activity:
             left, right = torch.cat([left, left * sides.activity], 1), right.repeat(1, 2)
         gram = ((left.T @ left) * (right.T @ right)).double()
+        whole = gram.diagonal().clone()  # of which what is left below 1e-6 is rounding
         for features in _features(kept, left, right):
             gram -= (features.T @ features).double()
         target = torch.stack([f.sum(0) for f in _features(held, left, right)]).sum(0).double()
         flat = torch.zeros_like(target)
         flat[: self.dim] = 1
-        flat *= (flat @ target) / (flat @ gram @ flat).clamp(min=torch.finfo(torch.float64).tiny)
-        pull = self.ridge * gram.diagonal() + 1e-9 * gram.diagonal().mean()
+        if (target.abs() <= 1e-6 * (whole * held.nnz).sqrt()).all():
+            return flat.view(-1, self.dim).to(self.response)
+        seen = flat @ gram @ flat
+        flat *= (flat @ target) / seen if seen > 1e-6 * (flat @ whole) else 0.0
+        pull = self.ridge * gram.diagonal().clamp(min=0) + 1e-9 * whole.mean()
         found: Tensor = torch.linalg.solve(gram + torch.diag(pull), target + pull * flat)
         return found.view(-1, self.dim).to(self.response)
 
@@ -160,9 +164,13 @@ def _degrees(graph: BipartiteGraph) -> tuple[Tensor, Tensor]:
 
 
 def _standardised(degrees: Tensor, among: Tensor) -> Tensor:
-    """Log degrees less their mean, in standard deviations, of some users ``among`` all, ``[B, 1]``."""
+    """Log degrees less their mean, in standard deviations, of some users ``among`` all, ``[B, 1]``.
+
+    Degrees beyond all others count as the nearest one: where all are alike, none may stand out.
+    """
     logs = among.log()
-    return (degrees.log() - logs.mean()) / logs.std(correction=0).clamp(min=1e-6)
+    degrees = degrees.clamp(among.min(), among.max())
+    return (degrees.log() - logs.mean()) / logs.std(correction=0).clamp(min=1e-3)
 
 
 def _features(pairs: sp.csr_matrix, left: Tensor, right: Tensor) -> Iterator[Tensor]:

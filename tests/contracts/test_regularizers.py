@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from gnnseg.batch import Batch
 from gnnseg.config import Schedule
-from gnnseg.encoders import ENCODERS, GraphEncoder, LightGCN
+from gnnseg.encoders import ENCODERS, Encoder, GraphEncoder, LightGCN
 from gnnseg.errors import ConfigError
 from gnnseg.losses import BPR
 from gnnseg.model import SegmentRecommender
@@ -24,9 +25,10 @@ PAIRS = torch.from_numpy(GRAPH.biadjacency().toarray()).nonzero()
 each_class = pytest.mark.parametrize("cls", REGULARIZERS.classes().values(), ids=REGULARIZERS.classes())
 
 
-def encoder_of(cls: type[GraphEncoder] = LightGCN) -> GraphEncoder:
+def encoder_of(cls: type[Any] = LightGCN) -> Any:
     torch.manual_seed(0)
-    return cls(GRAPH.num_users, GRAPH.num_items, dim=5, init_scale=1.0).train()
+    options = {"init_scale": 1.0} if issubclass(cls, GraphEncoder) else {}
+    return cls(GRAPH.num_users, GRAPH.num_items, dim=5, **options).train()
 
 
 def batch_of(rows: Tensor, count: int = 3) -> Batch:
@@ -35,7 +37,7 @@ def batch_of(rows: Tensor, count: int = 3) -> Batch:
     return batch.against(drawn)
 
 
-def term(regularizer: Regularizer, encoder: GraphEncoder, batch: Batch, seed: int = 3) -> Tensor:
+def term(regularizer: Regularizer, encoder: Encoder, batch: Batch, seed: int = 3) -> Tensor:
     """As the trainer does: the pass first, then the term."""
     torch.manual_seed(seed)
     regularizer.embed(encoder, GRAPH)
@@ -93,7 +95,7 @@ def test_without_drawn_items(cls: type[Regularizer]) -> None:
     assert torch.isfinite(term(cls(), encoder_of(), Batch.of(GRAPH, *PAIRS[:12].T)))
 
 
-def refusal(regularizer: Regularizer, encoder: GraphEncoder) -> str:
+def refusal(regularizer: Regularizer, encoder: Encoder) -> str:
     """Why the encoder does not fit, or nothing."""
     try:
         regularizer.check(encoder)
@@ -109,14 +111,14 @@ def test_an_encoder_is_refused_beforehand_or_works(cls: type[Regularizer], name:
     if problem := refusal(regularizer, encoder):
         assert name != "LightGCN"
         assert problem.startswith(f"{cls.__name__} needs ")
-        assert problem.endswith(f" (got {name}); use LightGCN or a subclass of it")
+        assert f" (got {name}); use LightGCN or " in problem
         with pytest.raises(ConfigError, match=re.escape(problem)):
             trained(regularizer, encoder)
     else:
         assert len(trained(regularizer, encoder)) == 2
 
 
-def trained(regularizer: Regularizer, encoder: GraphEncoder) -> list[EpochReport]:
+def trained(regularizer: Regularizer, encoder: Encoder) -> list[EpochReport]:
     model, schedule = SegmentRecommender(encoder), Schedule(epochs=2, batch_size=9)
     state = start_training(model, schedule, torch.Generator().manual_seed(0))
     torch.manual_seed(7)
