@@ -56,6 +56,7 @@ SCHEMA: dict[str, Any] = {
                     "valid_metrics": dict,
                     "segments": [{"segment": COUNT, "users": COUNT, "metrics": dict}],
                     "decision": (dict, None),
+                    "mixture": (dict, None),
                     "seconds": dict.fromkeys(
                         ("text", "encoder", "segments", "head", "fit", "evaluate"), NUMBER
                     ),

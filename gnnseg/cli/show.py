@@ -27,7 +27,7 @@ def show(what: str | None, overrides: tuple[str, ...], json_: bool) -> None:
     kinds: dict[str, Any] = {
         "sources": SOURCES,
         "splits": SPLITS,
-        **{_plural(key): kind for key, kind in KINDS.items()},
+        **{_plural(key): kind for key, kind in KINDS.items() if key != "term"},  # a term is a baseline
     }
     if what is None:
         _lines(

@@ -65,10 +65,10 @@ JSONL = """\
         ("T.CSV", CSV.encode()),
         ("t[1].csv", CSV.encode()),
         ("t.tsv", CSV.replace(",", "\t").encode()),
-        ("t.csv.gz", gzip.compress(CSV.encode())),
+        ("t.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
         ("t.csv.zst", zstd(CSV.encode())),
         ("t.jsonl", JSONL.encode()),
-        ("t.jsonl.gz", gzip.compress(JSONL.encode())),
+        ("t.jsonl.gz", gzip.compress(JSONL.encode(), mtime=0)),
         ("t.jsonl.zst", zstd(JSONL.encode())),
     ],
 )
@@ -147,7 +147,7 @@ class TestBadInteractions:
     @pytest.mark.parametrize(
         ("name", "content"),
         [
-            ("t.csv.gz", gzip.compress(CSV.encode() * 50)[:40]),
+            ("t.csv.gz", gzip.compress(CSV.encode() * 50, mtime=0)[:40]),
             ("t.csv", b"user,item\n1,2,3\n"),
             ("t.csv", "user,item\n1,é\n".encode("latin-1")),
             ("t.csv", b'user,item\n1,"a\n'),
