@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from published_figures import PUBLISHED
+from published_figures import published
 from shared import read_json
 
 from gnnseg.report.plots import accuracy_seconds, save
@@ -36,13 +36,13 @@ def main() -> None:
     metric = options.metric or files[0]["protocol"]["metrics"][:2][-1]
     models = {model["name"]: model for found in reversed(files) for model in found["models"]}
     wanted = None if options.published is None else options.published.split(",")
-    published = {
+    lines = {
         figure["name"]: figure["metrics"][metric]
-        for figure in PUBLISHED.get(names[0], [])
+        for figure in published(names[0])
         if metric in figure["metrics"] and (wanted is None or figure["name"] in wanted)
     }
     title = f"{names[0]}: accuracy against seconds"
-    for path in save(accuracy_seconds(list(models.values()), metric, published, title), options.out):
+    for path in save(accuracy_seconds(list(models.values()), metric, lines, title), options.out):
         print(path)
 
 

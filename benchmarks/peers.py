@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from peer_models import LEFT_OUT, PEERS, Job
-from published_figures import PUBLISHED
+from published_figures import published
 from shared import dataset_config, fit_ours, output, peak, reset_peak
 
 from gnnseg.benchmark import comparisons
@@ -225,7 +225,7 @@ def main() -> None:
         },
         "models": [entry.as_json() for entry in models],
         "comparisons": comparisons(models, config.metrics) if models else [],
-        "published": PUBLISHED.get(config.name, []),
+        "published": published(config.name),
         "left_out": left_out,
         "environment": describe(CPU),
     }

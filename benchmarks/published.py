@@ -2,31 +2,23 @@
 
     python benchmarks/published.py --gowalla FOLDER --out benchmarks/results/gowalla/published.json
 
-``FOLDER`` holds ``train.txt.gz`` and ``test.txt.gz`` in the split of the NGCF and LightGCN papers. Nothing is
-chosen here: all of train is learned from, and test is read once for each.
+``FOLDER`` holds ``train.txt.gz`` and ``test.txt.gz`` in the split of the NGCF and LightGCN papers. The models
+are the shipped configs of Gowalla with a ``reference``. Nothing is chosen here: all of train is learned from,
+and test is read once for each.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
+from shared import dataset_config, fit_ours, output
 
-from gnnseg.baselines import GFCF, Baseline, ChebyCF
-from gnnseg.data.sources import AdjacencyLists
-from gnnseg.data.splits import Given
+from gnnseg.config import load_config, shipped_configs
 from gnnseg.environment import describe
 from gnnseg.evaluation import evaluate
-from gnnseg.graph import BipartiteGraph
-
-METRICS = ["recall@20", "ndcg@20"]
-PUBLISHED: list[tuple[Baseline, str, dict[str, float]]] = [
-    (GFCF(), "arXiv 2108.07567", {"recall@20": 0.1849, "ndcg@20": 0.1518}),
-    (ChebyCF(), "arXiv 2505.00552", {"recall@20": 0.1941, "ndcg@20": 0.1616}),
-]
 
 
 def main() -> None:
@@ -39,31 +31,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    dataset = AdjacencyLists(options.gowalla, train="train.txt.gz", test="test.txt.gz").load("gowalla")
-    parts = Given(valid=0.0).split(dataset)
-    graph = BipartiteGraph.from_interactions(parts.train, dataset.num_users, dataset.num_items)
+    carved, whole = (dataset_config("gowalla", options.gowalla, whole=w) for w in (False, True))
     models = []
-    for baseline, source, published in PUBLISHED:
+    for name in (name for name in shipped_configs() if name.startswith("gowalla/")):
+        config = load_config(name)
+        if config.reference is None:
+            continue
+        fitted = fit_ours(config.name, carved, whole, 0, "cpu")
         started = time.perf_counter()
-        scorer = baseline.fit(graph)
-        fitted = time.perf_counter()
-        found = evaluate(scorer, parts.test, graph.biadjacency(), METRICS)
+        found = evaluate(fitted.scorer, fitted.data.parts.test, fitted.data.seen, whole.metrics)
         models.append(
             {
-                "name": type(baseline).__name__,
-                "settings": vars(baseline),
-                "source": source,
-                "published": published,
+                "name": config.name,
+                "settings": fitted.settings["baseline"],
+                "source": config.reference.source,
+                "published": config.reference.metrics,
                 "metrics": found.intervals(),
-                "seconds": {"fit": fitted - started, "evaluate": time.perf_counter() - fitted},
+                "seconds": {"fit": fitted.seconds, "evaluate": time.perf_counter() - started},
             }
         )
-    results = {"dataset": "gowalla", "models": models, "environment": describe(torch.device("cpu"))}
-    text = json.dumps(results, indent=2)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    cpu = torch.device("cpu")
+    output({"dataset": "gowalla", "models": models, "environment": describe(cpu)}, options.out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Figures that others report on the public protocols, for tables and plots to stand beside ours.
 
-Copied from where ``source`` says, not measured here. On MovieLens-1M the protocol is the same (ratings of 3
+Copied from where ``source`` says, not measured here; those of models that a shipped config has stand in its
+``reference``. On MovieLens-1M the protocol is the same (ratings of 3
 and more, 8:1:1, full ranking), the random split is not; on Gowalla the split is the same too.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from gnnseg.config import load_config, shipped_configs
 
 _LEADERBOARD = "RecBole-GNN, results/general/ml-1m.md (d = 64)"
 
@@ -31,10 +34,19 @@ PUBLISHED: dict[str, list[dict[str, Any]]] = {
         ),
         _figure("UltraGCN", "arXiv 2110.15114", recall_20=0.1862, ndcg_20=0.1580),
         _figure("SimpleX", "arXiv 2109.12613", recall_20=0.1872, ndcg_20=0.1557),
-        _figure("GF-CF", "arXiv 2108.07567", recall_20=0.1849, ndcg_20=0.1518),
         _figure("EASE", "BARS benchmark", recall_20=0.1765, ndcg_20=0.1467),
         _figure("BSPM-EM", "arXiv 2211.09324", recall_20=0.1920, ndcg_20=0.1597),
-        _figure("ChebyCF", "arXiv 2505.00552", recall_20=0.1941, ndcg_20=0.1616),
     ],
 }
-"""By dataset."""
+"""Of models without a config, by dataset."""
+
+
+def published(dataset: str) -> list[dict[str, Any]]:
+    """``name``, ``source`` and ``metrics`` of every figure on a dataset, those of its configs included."""
+    ours = [load_config(name) for name in shipped_configs() if name.startswith(f"{dataset}/")]
+    references = [
+        {"name": config.name, **config.reference.model_dump()}
+        for config in ours
+        if config.reference is not None
+    ]
+    return PUBLISHED.get(dataset, []) + references

@@ -164,6 +164,7 @@ def output(results: dict[str, Any], path: Path | None) -> None:
     """Print as JSON, and perhaps write."""
     print(files.to_json(results))
     if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(path, results)
 
 

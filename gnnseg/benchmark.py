@@ -45,6 +45,7 @@ ORDER = (
     "lightgcn",
     "lightgcn-text",
     "graphsage-text",
+    "spectral",
     "full",
 )
 """Rows of the table; models not named here come before ``full``, by name."""

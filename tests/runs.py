@@ -6,6 +6,7 @@ import atexit
 import errno
 import functools
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -117,6 +118,40 @@ def dataset() -> str:
 def on_data(content: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     """The content of a config on the small world, on the CPU."""
     return {"dataset": dataset(), "device": "cpu", **content, **changes}
+
+
+RESTLESS: dict[str, Any] = on_data(
+    FULL,
+    name="restless",
+    encoder={"name": "GraphSAGE", "dim": 8, "dropout": 0.2},
+    head={"name": "FiLM", "dropout": 0.2},
+    train={**SCHEDULE, "epochs": 8, "weight_decay": 0.01},
+    fine_tune={**SCHEDULE, "epochs": 5, "encoder_rate": 0.3},
+)
+"""Everything that a resumed run must carry on: dropout's generator, optimizer state, two rates, the best."""
+
+
+def outcome(result: Run) -> dict[str, Any]:
+    """All that two equal runs share, clocks left out."""
+    return {
+        "metrics": result.metrics,
+        "segments": result.segments,
+        "history": untimed(result.history),
+        "decision": result.decision,
+        "parameters": result.parameters,
+    }
+
+
+def assert_same(first: Run, second: Run) -> None:
+    assert outcome(first) == outcome(second)
+    assert torch.equal(scores(first), scores(second))
+    assert first.model is not None
+    assert second.model is not None
+    assert same_state(first.model, second.model)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @functools.cache

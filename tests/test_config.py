@@ -16,10 +16,10 @@ from gnnseg.config import (
     find_config,
     load_config,
     load_dataset_config,
-    read_yaml,
     shipped_configs,
     shipped_datasets,
 )
+from gnnseg.config.dataset import read_yaml
 from gnnseg.data import SOURCES, SPLITS
 from gnnseg.errors import ConfigError
 from gnnseg.files import configs_folder
@@ -324,6 +324,13 @@ class TestBadContent:
                 "'gnnseg.losses.BPR' is not a concrete subclass of Encoder",
             ),
             ({"encoder": "gnnseg.encoders.GraphEncoder"}, "is not a concrete subclass"),
+            ({"term": "EASY"}, "unknown baseline 'EASY'; did you mean 'EASE'?"),
+            ({"term_weight": 0.5}, "'term_weight' needs a 'term' to weigh; name one, or leave it out"),
+            ({"term": "EASE", "term_weight": -1}, "'term_weight' should be greater than or equal to 0"),
+            (
+                {"encoder": "SpectralFilter", "text": "TfidfEncoder"},
+                "SpectralFilter takes no item features; leave out 'text'",
+            ),
             ({"choose_by": "ndgc@10"}, "did you mean 'ndcg'?"),
             ({"epochs": 3}, "unknown key 'epochs'"),
         ],
@@ -360,7 +367,21 @@ class TestBadContent:
         [
             ({"encoder": None}, "needs either 'encoder' or 'baseline'"),
             ({"baseline": "Popularity"}, "needs either 'encoder' or 'baseline'"),
-            ({"encoder": None, "baseline": "Popularity"}, "takes no text, regularizers, segmenter or head"),
+            (
+                {"encoder": None, "baseline": "Popularity"},
+                "takes no text, regularizers, segmenter, head or term",
+            ),
+            (
+                {
+                    "encoder": None,
+                    "text": None,
+                    "segmenter": None,
+                    "head": None,
+                    "baseline": "EASE",
+                    "term": "EASE",
+                },
+                "takes no text, regularizers, segmenter, head or term",
+            ),
             ({"head": None}, "'segmenter' and 'head' belong together"),
             ({"segmenter": None}, "'segmenter' and 'head' belong together"),
             ({"dataset": None}, "'dataset'"),

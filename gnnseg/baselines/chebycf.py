@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.polynomial import chebyshev
 
 from gnnseg.baselines.base import Baseline
@@ -51,17 +52,32 @@ class ChebyCF(Baseline):
 
     def fit(self, graph: BipartiteGraph) -> Scorer:
         """Normalise, decompose and interpolate."""
-        matrix = graph.biadjacency()
-        links = normalised(matrix)
-        _, vectors = right_singular(links, self.num_vectors)
-        scale = item_degrees(matrix) ** self.beta
-        return GraphFilter.build(
-            links,
-            coefficients=interpolate(self.order, self.flatness),
-            scale=scale,
-            left=self.alpha * vectors / scale[:, None],
-            items=vectors * scale[:, None],
-        )
+        coefficients = interpolate(self.order, self.flatness)
+        return chebyshev_filter(graph.biadjacency(), coefficients, self.num_vectors, self.alpha, self.beta)
+
+
+def chebyshev_filter(
+    matrix: sp.csr_matrix, coefficients: np.ndarray, num_vectors: int, alpha: float, beta: float
+) -> GraphFilter:
+    """``r S^-1 (sum_k c_k T_k(I - 2P) + alpha V V^T) S`` on given edges, ``S = D_i^beta``.
+
+    Args:
+        matrix: ``R``, binary, ``[U, I]``.
+        coefficients: ``c_0 .. c_K``.
+        num_vectors: Columns of ``V``; 0 leaves the term out.
+        alpha: Weight of ``V V^T``.
+        beta: Exponent of the items' degrees.
+    """
+    links = normalised(matrix)
+    scale = item_degrees(matrix) ** beta
+    vectors = right_singular(links, num_vectors)[1] if num_vectors else np.zeros((matrix.shape[1], 0))
+    return GraphFilter.build(
+        links,
+        coefficients=coefficients,
+        scale=scale,
+        left=alpha * vectors / scale[:, None],
+        items=vectors * scale[:, None],
+    )
 
 
 def interpolate(order: int, flatness: float) -> np.ndarray:

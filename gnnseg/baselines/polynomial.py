@@ -7,10 +7,11 @@ import scipy.sparse as sp
 import torch
 
 from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.chebycf import chebyshev_filter
 from gnnseg.components import NonNegativeFloat, NonNegativeInt, PositiveInt, Probability
 from gnnseg.graph import BipartiteGraph
-from gnnseg.scoring import GraphFilter, Scorer
-from gnnseg.spectral import hold_out, item_degrees, normalised, right_singular
+from gnnseg.scoring import Scorer
+from gnnseg.spectral import hold_out
 
 BLOCK = 256
 """Users whose scores under every polynomial are held at once."""
@@ -55,29 +56,14 @@ class PolynomialFilter(Baseline):
         """Learn the coefficients on part of the edges, then put them on all of them."""
         matrix = graph.biadjacency()
         coefficients = self._learn(*hold_out(matrix, self.held_out))
-        return self._filter(matrix, coefficients[:-1], coefficients[-1])
-
-    def _filter(self, matrix: sp.csr_matrix, coefficients: np.ndarray, low_rank: float) -> GraphFilter:
-        """The filter with given coefficients on given edges."""
-        links = normalised(matrix)
-        scale = item_degrees(matrix) ** self.beta
-        vectors = np.zeros((matrix.shape[1], 1))
-        if self.num_vectors:
-            _, vectors = right_singular(links, self.num_vectors)
-        return GraphFilter.build(
-            links,
-            coefficients=coefficients,
-            scale=scale,
-            left=low_rank * vectors / scale[:, None],
-            items=vectors * scale[:, None],
-        )
+        return chebyshev_filter(matrix, coefficients[:-1], self.num_vectors, coefficients[-1], self.beta)
 
     def _learn(self, kept: sp.csr_matrix, held: sp.csr_matrix) -> np.ndarray:
         """``c_0 .. c_K`` and ``c``, ``[order + 2]``."""
         users = np.flatnonzero(np.diff(held.indptr))
         rng = np.random.default_rng(0)
         users = np.sort(rng.permutation(users)[: self.max_users])
-        basis = self._filter(kept, np.ones(self.order + 1), 1.0)
+        basis = chebyshev_filter(kept, np.ones(self.order + 1), self.num_vectors, 1.0, self.beta)
         count = self.order + 2
         gram, right = np.zeros((count, count)), np.zeros(count)
         for first in range(0, len(users), BLOCK):

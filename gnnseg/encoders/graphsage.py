@@ -58,15 +58,7 @@ class GraphSAGE(GraphEncoder):
 
     @torch.no_grad()
     def fold_in(self, graph: BipartiteGraph, histories: sp.csr_matrix) -> Tensor:
-        """The layers applied to a new row that starts from the mean of its items.
-
-        Args:
-            graph: The graph the encoder was trained on.
-            histories: Items of the new users, ``[B, I]``.
-
-        Returns:
-            ``[B, d]``.
-        """
+        """The layers applied to a new row that starts from the mean of its items."""
         x = self.inputs()
         matrix = history_matrix(histories, 1.0, x)
         new: Tensor = matrix @ graph.unstack(x).items

@@ -89,15 +89,7 @@ class LightGCN(GraphEncoder):
 
     @torch.no_grad()
     def fold_in(self, graph: BipartiteGraph, histories: sp.csr_matrix) -> Tensor:
-        """As if the new user stood in the graph with a zero input: equation 3 for its row.
-
-        Args:
-            graph: The graph the encoder was trained on.
-            histories: Items of the new users, ``[B, I]``.
-
-        Returns:
-            ``[B, d]``.
-        """
+        """As if the new user stood in the graph with a zero input: equation 3 for its row."""
         weights = self.weights[1:] or self.weights
         below = graph.propagate(self.inputs(), weights) / graph.degrees.clamp(min=1).sqrt().unsqueeze(1)
         matrix = history_matrix(histories, 0.5, below)

@@ -94,15 +94,7 @@ class SpectralFilter(Encoder):
 
     @torch.no_grad()
     def fold_in(self, graph: BipartiteGraph, histories: sp.csr_matrix) -> Tensor:
-        """The same formula for new users; ``z`` never leaves the range that it has among the graph's users.
-
-        Args:
-            graph: The graph the encoder was trained on.
-            histories: Items of the new users, ``[B, I]``.
-
-        Returns:
-            ``[B, d]``.
-        """
+        """The same formula for new users; ``z`` stays in the range that it has among the graph's users."""
         users, items = _degrees(graph)
         history = history_matrix(histories, self.user_exponent, self.basis)
         coordinates: Tensor = history @ (self.basis * items.pow(-self.item_exponent))

@@ -10,7 +10,7 @@ from gnnseg.errors import DataError
 
 def load(folder: Path, train: bytes, test: bytes = b"0 2\n") -> Dataset:
     (folder / "train.txt").write_bytes(train)
-    (folder / "test.txt.gz").write_bytes(gzip.compress(test))
+    (folder / "test.txt.gz").write_bytes(gzip.compress(test, mtime=0))
     return AdjacencyLists(folder, train="train.txt", test="test.txt.gz").load("name")
 
 
@@ -40,7 +40,7 @@ def test_file_without_interactions(tmp_path: Path, train: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"0 1\n" * 99)[:20], gzip.compress(b"\xff 1\n")]
+    "content", [b"no gzip", gzip.compress(b"0 1\n" * 99, mtime=0)[:20], gzip.compress(b"\xff 1\n", mtime=0)]
 )
 def test_unreadable_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "train.txt.gz").write_bytes(content)

@@ -1,0 +1,100 @@
+"""A dataset as YAML: where it comes from, what is kept, how it is divided and what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from gnnseg.components import Spec, describe
+from gnnseg.data import SOURCES, SPLITS, Filters
+from gnnseg.errors import ConfigError, unknown
+from gnnseg.files import configs_folder, home
+from gnnseg.metrics import parse
+
+
+class DatasetConfig(BaseModel):
+    """Where data come from, what is kept, how they are divided and what is measured.
+
+    Attributes:
+        name: What tables and file names call it.
+        folder: What relative paths of the source are relative to; the YAML file's own folder.
+        source: A component of ``gnnseg.data.sources``.
+        filters: What is kept.
+        split: A component of ``gnnseg.data.splits``.
+        metrics: Names such as ``ndcg@10``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    folder: str
+    source: dict[str, Any]
+    filters: Filters = Filters()
+    split: dict[str, Any] = {"name": "Random"}
+    metrics: tuple[str, ...] = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+
+    @field_validator("source", "split", mode="before")
+    @classmethod
+    def _resolve(cls, spec: Spec, info: Any) -> dict[str, Any]:
+        return (SOURCES if info.field_name == "source" else SPLITS).resolve(spec)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if not metrics:
+            raise ConfigError("'metrics' must name at least one, such as ndcg@10")
+        for metric in metrics:
+            parse(metric)
+        return metrics
+
+
+def load_dataset_config(name: str | Path, folder: Path | None = None) -> DatasetConfig:
+    """Read a dataset: a shipped name, or a YAML file relative to ``folder``.
+
+    Raises:
+        ConfigError: If there is no such dataset, with the nearest name.
+    """
+    shipped = configs_folder() / "datasets" / f"{name}.yaml"
+    path = (folder or Path.cwd()) / name
+    if str(name) in shipped_datasets():
+        path = shipped
+    elif path.suffix not in (".yaml", ".yml") or not path.is_file():
+        raise ConfigError(unknown("dataset", name, shipped_datasets()) + " (or the path of a YAML file)")
+    content = read_yaml(path)
+    data_folder = home() / "datasets" / path.stem if path == shipped else path.parent.absolute()
+    content = {"name": path.stem, "folder": str(data_folder), **content}
+    config: DatasetConfig = validated(DatasetConfig, content, f"{name}: ")
+    return config
+
+
+def shipped_datasets() -> list[str]:
+    """Names of the datasets that come with the package."""
+    return sorted(path.stem for path in (configs_folder() / "datasets").glob("*.yaml"))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: If it cannot be read or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"cannot read '{path}': {reason}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"'{path}' must hold a mapping of keys to values (got {type(content).__name__})")
+    return {str(key): value for key, value in content.items()}
+
+
+def validated(model: type[Any], content: Mapping[str, Any], where: str) -> Any:
+    """A pydantic model of some content; what is wrong with it in one line, after ``where`` it was read."""
+    try:
+        return model(**content)
+    except ValidationError as error:
+        raise ConfigError(describe(error, where, model.model_fields)) from None

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnnseg import mixing
+from gnnseg.baselines import EASE
+from gnnseg.config import Config, load_config
+from gnnseg.errors import ConfigError
+from gnnseg.evaluation import evaluate
+from gnnseg.mixing import WEIGHTS, mix
+from gnnseg.pipeline import run
+from gnnseg.prepared import Prepared
+from gnnseg.scoring import Constant, Mixture, Scorer
+from tests.runs import ITEMS, PLAIN, on_data, trained
+
+TERM: dict[str, Any] = {"name": "EASE", "regularization": 5.0}
+
+
+def config(**changes: Any) -> Config:
+    return load_config(on_data({**PLAIN, "term": TERM, **changes}, name="mixed"))
+
+
+def flat() -> Scorer:
+    """An encoder that knows little: the same scores for everybody."""
+    return Constant(torch.linspace(0, 1, ITEMS))
+
+
+def data(**changes: Any) -> Prepared:
+    return dataclasses.replace(trained().data, **changes)
+
+
+def valid_ndcg(scorer: Scorer) -> float:
+    found = evaluate(scorer, data().parts.valid, data().train, ["ndcg@10"])
+    return found.means["ndcg@10"]
+
+
+def test_the_weight_is_the_best_on_validation() -> None:
+    scorer, about = mix(config(), data(), flat())
+    term = EASE(regularization=5.0).fit(data().graph)
+    expected = {w: valid_ndcg(Mixture([flat(), term], torch.tensor([1.0, w]))) for w in WEIGHTS}
+    assert about["tried"] == {str(w): pytest.approx(value) for w, value in expected.items()}
+    assert about["metric"] == "ndcg@10"
+    assert about["weight"] > 0
+    assert expected[about["weight"]] == max(expected.values()) > expected[0.0]
+    assert valid_ndcg(scorer) == pytest.approx(max(expected.values()))
+
+
+def test_of_equal_weights_the_smallest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A term that changes no order is left out: the encoder's scorer itself is served."""
+    monkeypatch.setattr(mixing, "evaluate", lambda *_, **__: trained().valid)
+    own = flat()
+    scorer, about = mix(config(), data(), own)
+    assert about["weight"] == 0
+    assert scorer is own
+
+
+def test_a_given_weight_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixing, "evaluate", lambda *_, **__: pytest.fail("looked at validation"))
+    empty = dataclasses.replace(data().parts, valid=data().parts.valid[:0])
+    scorer, about = mix(config(term_weight=0.7), data(parts=empty), flat())
+    assert about == {"weight": 0.7, "metric": "ndcg@10", "tried": {}}
+    assert isinstance(scorer, Mixture)
+    assert scorer.weights.tolist() == pytest.approx([1.0, 0.7])
+
+
+def test_without_validation_a_weight_must_be_given() -> None:
+    empty = dataclasses.replace(data().parts, valid=data().parts.valid[:0])
+    with pytest.raises(ConfigError, match="chosen on validation, which is empty; give 'term_weight'"):
+        mix(config(), data(parts=empty), flat())
+
+
+def test_no_more_users_than_fit_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def watch(scorer: Scorer, held_out: Any, *rest: Any) -> Any:
+        seen.append(np.unique(held_out.users))
+        return evaluate(scorer, held_out, *rest)
+
+    monkeypatch.setattr(mixing, "MAX_USERS", 7)
+    monkeypatch.setattr(mixing, "evaluate", watch)
+    mix(config(), data(), flat())
+    assert len(seen) == len(WEIGHTS)
+    assert all(np.array_equal(users, seen[0]) and len(users) == 7 for users in seen)
+    every = data().parts.valid
+    assert set(seen[0]) <= set(every.users)
+
+
+def test_a_run_tells_the_weight_and_how_it_was_chosen() -> None:
+    result = run(config(train={**PLAIN["train"], "epochs": 2}))
+    mixture = result.metrics["mixture"]
+    assert mixture["tried"].keys() == {str(w) for w in WEIGHTS}
+    assert result.valid.means["ndcg@10"] == pytest.approx(mixture["tried"][str(mixture["weight"])])
+
+
+def test_a_run_without_a_term_has_no_mixture() -> None:
+    assert trained().metrics["mixture"] is None
