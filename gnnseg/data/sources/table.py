@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -40,6 +41,7 @@ class Table(Source):
         user_key: Column of ``users`` that holds the user id; by default called as in ``interactions``.
         user_columns: Columns of ``users`` to keep; none means all.
         text_join: What joins the columns of a text.
+        missing_ids: Whether a row of ``interactions`` without a user or an item is an error, or skipped.
 
     Raises:
         ConfigError: If ``text`` or ``tags`` is given without ``items``, or ``user_columns`` without
@@ -63,6 +65,7 @@ class Table(Source):
         user_key: str | None = None,
         user_columns: Sequence[str] = (),
         text_join: str = ". ",
+        missing_ids: Literal["error", "skip"] = "error",
     ) -> None:
         super().__init__(folder)
         if items is None and (text or tags is not None):
@@ -75,6 +78,7 @@ class Table(Source):
         self.item_id, self.text, self.tags, self.text_join = item_id or item, list(text), tags, text_join
         self.users = None if users is None else folder / users
         self.user_key, self.user_columns = user_key or user, list(user_columns)
+        self.missing_ids = missing_ids
 
     def load(self, name: str) -> Dataset:
         """Read the tables; users and items are numbered in the order of their ids as text.
@@ -87,7 +91,7 @@ class Table(Source):
         """
         path = self.interactions
         wanted = [c for c in (self.user, self.item, self.rating, self.time) if c is not None]
-        frame = read_table(path, wanted, text=[self.user, self.item])
+        frame = self._with_ids(read_table(path, wanted, text=[self.user, self.item]))
         if frame.is_empty():
             raise DataError(f"'{path}' has no rows")
         user_ids, user_rows = number_ids(frame, self.user, path)
@@ -104,6 +108,15 @@ class Table(Source):
             items=IdMap(item_ids, "item"),
         )
         return self._with_users(self._with_items(dataset))
+
+    def _with_ids(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that name a user and an item, where others are to be skipped."""
+        if self.missing_ids == "error":
+            return frame
+        named = frame.filter(pl.all_horizontal(pl.col(c).fill_null("") != "" for c in (self.user, self.item)))
+        if skipped := len(frame) - len(named):
+            _log.warning("'%s': %d of %d rows name no user or no item; skipped", self.interactions, skipped, len(frame))
+        return named
 
     def _with_items(self, dataset: Dataset) -> Dataset:
         if self.items is None or not (self.text or self.tags):
