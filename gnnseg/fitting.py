@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.encoders import ENCODERS
+from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
+from gnnseg.gates import choose_gates, gated
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
+from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
-from gnnseg.prepared import Prepared, item_features
+from gnnseg.prepared import Prepared, item_features, item_term
 from gnnseg.scoring import Scorer
 from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
@@ -30,18 +35,20 @@ class Fitted(NamedTuple):
     Attributes:
         scorer: What ranks.
         model: The model, or None for a baseline.
-        decision: With segments, the validation metric of both models and which of them is served.
         features: Text features of the items, ``[I, f]``, or None.
         text: What features were made with.
+        decision: With a head, the validation metric of both models and which of them is served.
         mixture: With an item-item term, its weight and the validation metric under each that was tried.
+        local: With a local model, its gain on validation, its gates and whether it is served.
     """
 
     scorer: Scorer
     model: SegmentRecommender | None
-    decision: dict[str, Any] | None
-    features: Tensor | None
-    text: dict[str, Any] | None
+    features: Tensor | None = None
+    text: dict[str, Any] | None = None
+    decision: dict[str, Any] | None = None
     mixture: dict[str, Any] | None = None
+    local: dict[str, Any] | None = None
 
 
 def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Tracker, clock: Clock) -> Fitted:
@@ -58,25 +65,20 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
     if config.baseline is not None:
         with clock("fit"):
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
-        return Fitted(scorer, None, None, features, text)
-    model, decision = fit_model(config, data, features, progress, tracker, clock)
-    scorer, mixture = model.scorer(data.graph), None
-    if config.term is not None:
-        with clock("fit"), tracker.task("term", 1) as task:
-            scorer, mixture = mix(config, data, scorer)
-            task.advance()
-    return Fitted(scorer, model, decision, features, text, mixture)
+        return Fitted(scorer, None, features, text)
+    model = fit_global(config, data, features, progress, tracker, clock)
+    return fit_segmented(config, data, model, progress, tracker, clock)._replace(features=features, text=text)
 
 
-def fit_model(
+def fit_global(
     config: Config,
     data: Prepared,
     features: Tensor | None,
     progress: Progress,
     tracker: Tracker,
     clock: Clock,
-) -> tuple[SegmentRecommender, dict[str, Any] | None]:
-    """Train the encoder, find segments, fine-tune the head.
+) -> SegmentRecommender:
+    """Train the encoder, the same for everybody.
 
     Args:
         config: With an encoder.
@@ -85,42 +87,110 @@ def fit_model(
         progress: Where the run stands; a resumed one goes on from there.
         tracker: Told of epochs and progress.
         clock: Times the steps.
-
-    Returns:
-        The model, and with segments the validation metric of the global and of the segmented model and
-        which of them is served.
     """
     graph, dataset = data.graph, data.dataset
     seed_torch(config.seed, "encoder")
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
+    if progress.stage == 1:
+        with clock("encoder"):
+            validate = _validation(config, data, model)
+            progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value
+    return model
+
+
+def fit_segmented(
+    config: Config,
+    data: Prepared,
+    model: SegmentRecommender,
+    progress: Progress,
+    tracker: Tracker,
+    clock: Clock,
+) -> Fitted:
+    """From the global model to what is served: segments, head, term and local model, as far as there are any.
+
+    Args:
+        config: With an encoder.
+        data: What to train on.
+        model: Changed in place.
+        progress: Where the run stands, after stage 1.
+        tracker: Told of epochs and progress.
+        clock: Times the steps.
+    """
+    decision = mixture = local = None
+    if config.segmenter is not None:
+        with clock("segments"), tracker.task("segments", 1) as task:
+            _add_segments(config, model, data.graph, progress)
+            task.advance()
+    if config.head is not None:
+        decision = _fine_tune(config, data, model, progress, tracker, clock)
+    scorer: Scorer = model.scorer(data.graph)
+    if config.term is not None:
+        with tracker.task("term", 1) as task:
+            term = item_term(config, data, clock)
+            with clock("fit"):
+                scorer, mixture = mix(config, data, scorer, term)
+            task.advance()
+    if config.local is not None:
+        with clock("local"), tracker.task("local model", 1) as task:
+            scorer, local = _add_local(config, data, model, scorer)
+            task.advance()
+    return Fitted(scorer, model, decision=decision, mixture=mixture, local=local)
+
+
+def _validation(config: Config, data: Prepared, model: SegmentRecommender) -> Callable[[], float]:
+    """The validation metric of the model as it is then; NaN without validation."""
 
     def validate() -> float:
         if not len(data.parts.valid):
             return float("nan")
-        found = evaluate(model.scorer(graph), data.parts.valid, data.train, [config.choose_by])
+        found = evaluate(model.scorer(data.graph), data.parts.valid, data.train, [config.choose_by])
         return float(found.per_user[config.choose_by].mean())
 
-    if progress.stage == 1:
-        with clock("encoder"):
-            progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value
-    if config.segmenter is None or config.head is None:
-        return model, None
-    with clock("segments"), tracker.task("segments", 1) as task:
-        _add_segments(config, model, graph, progress)
-        task.advance()
+    return validate
+
+
+def _fine_tune(
+    config: Config,
+    data: Prepared,
+    model: SegmentRecommender,
+    progress: Progress,
+    tracker: Tracker,
+    clock: Clock,
+) -> dict[str, Any]:
+    """Train the head; the validation metric of the global and the segmented model and which is served."""
     progress.stage = 2
     with clock("head"):
-        best = fit_stage(config, model, graph, validate, progress, tracker)
-    decision = {
+        validate = _validation(config, data, model)
+        best = fit_stage(config, model, data.graph, validate, progress, tracker)
+    return {
         "metric": config.choose_by,
         "global": progress.global_value,
         "segmented": best.value,
         "epoch": best.epoch,
         "served": "segmented" if best.epoch > 0 else "global",
     }
-    return model, decision
+
+
+def _add_local(
+    config: Config, data: Prepared, model: SegmentRecommender, scorer: Scorer
+) -> tuple[Scorer, dict[str, Any]]:
+    """Put the local model beside the global scores, as far as validation finds that it helps.
+
+    Raises:
+        ConfigError: Without validation.
+    """
+    if not len(data.parts.valid):
+        raise ConfigError(
+            "gates of a 'local' model are chosen on validation, which is empty; set 'valid' above 0"
+        )
+    if model.segmenter is None:
+        raise ConfigError("a 'local' model needs a 'segmenter'")
+    local = LOCAL_MODELS.create(config.local or {}).fit(data.graph, model.segmenter.memberships)
+    rng = numpy_rng(config.seed, "gates")
+    gates, about = choose_gates(scorer, local, data.parts.valid, data.train, config.choose_by, rng)
+    return gated(scorer, local, gates, np.diff(data.train.indptr)), about
 
 
 def _add_segments(
@@ -133,6 +203,9 @@ def _add_segments(
         num_segments = segmenter.num_segments
     else:
         num_segments = progress.resumed[0]["model.segmenter.memberships"].shape[1]
+    if config.head is None:
+        model.segmenter = segmenter
+        return
     seed_torch(config.seed, "head")
     head = HEADS.create(config.head or {}, model.encoder.dim, num_segments).to(graph.device)
     model.add_segments(segmenter, head)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.data import Interactions
 from gnnseg.errors import ConfigError
@@ -46,13 +45,14 @@ class _Known(Scorer):
         return self.scores[torch.searchsorted(self.users, users)]
 
 
-def mix(config: Config, data: Prepared, scorer: Scorer) -> tuple[Scorer, dict[str, Any]]:
+def mix(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> tuple[Scorer, dict[str, Any]]:
     """Sum an encoder's scorer with the config's item-item term.
 
     Args:
         config: With ``term``.
-        data: What the encoder was trained on; the term is fitted on the same graph.
+        data: What both were fitted on.
         scorer: The encoder's, or the segmented model's.
+        term: Fitted.
 
     Returns:
         The sum, or ``scorer`` itself where the best weight is 0; and the ``weight`` of the term, with the
@@ -61,7 +61,6 @@ def mix(config: Config, data: Prepared, scorer: Scorer) -> tuple[Scorer, dict[st
     Raises:
         ConfigError: If a weight must be chosen and there is no validation.
     """
-    term = BASELINES.create(config.term or {}).fit(data.graph).to(data.graph.device)
     weight, tried = config.term_weight, {}
     if weight is None:
         tried = _tried(config, data, scorer, term)

@@ -47,6 +47,7 @@ class Run:
         history: Epoch reports of both stages.
         decision: Validation metric of the global and of the segmented model, and which was kept.
         mixture: Weight of the item-item term and how it was chosen; None without one.
+        local: Gain of the local model on validation, its gates and whether it is served; None without one.
         seconds: Wall time of each step.
         peak_memory_mb: Of the process while it ran.
         text: What features were made with.
@@ -62,6 +63,7 @@ class Run:
     history: list[dict[str, Any]]
     decision: dict[str, Any] | None
     mixture: dict[str, Any] | None
+    local: dict[str, Any] | None
     seconds: dict[str, float]
     peak_memory_mb: float
     text: dict[str, Any] | None
@@ -77,6 +79,7 @@ class Run:
             "skipped_users": self.test.skipped,
             "decision": self.decision,
             "mixture": self.mixture,
+            "local": self.local,
         }
 
     @property
@@ -222,7 +225,7 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
         valid = evaluate(scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
         test = evaluate(scorer, parts.test, data.seen, metrics, data.popularity, unit, tracker)
     seconds = clock.seconds
-    seconds["fit"] = sum(seconds[key] for key in ("text", "encoder", "segments", "head", "fit"))
+    seconds["fit"] = sum(seconds[key] for key in ("text", "encoder", "segments", "head", "fit", "local"))
     return Run(
         config=config,
         data=data,
@@ -234,6 +237,7 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
         history=progress.history,
         decision=fitted.decision,
         mixture=fitted.mixture,
+        local=fitted.local,
         seconds=seconds,
         peak_memory_mb=environment.peak_memory_mb(),
         text=fitted.text,

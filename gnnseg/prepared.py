@@ -13,10 +13,12 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from gnnseg.baselines import BASELINES
 from gnnseg.config import Config, DatasetConfig
 from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
+from gnnseg.scoring import Scorer
 from gnnseg.text import TEXT_ENCODERS
 from gnnseg.tracking import Clock, Tracker, follow
 
@@ -33,6 +35,7 @@ class Prepared:
         train: Training interactions, ``[U, I]``.
         seen: Training and validation interactions, ``[U, I]``.
         features: Text features computed so far, by encoder spec: tensor, seconds and description.
+        terms: Baselines fitted so far as terms, by spec: scorer and seconds.
     """
 
     config: DatasetConfig
@@ -42,6 +45,7 @@ class Prepared:
     train: sp.csr_matrix
     seen: sp.csr_matrix
     features: dict[str, tuple[Tensor, float, dict[str, Any]]] = field(default_factory=dict)
+    terms: dict[str, tuple[Scorer, float]] = field(default_factory=dict)
 
     @property
     def popularity(self) -> np.ndarray:
@@ -87,6 +91,18 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
     train = parts.train.matrix(*shape)
     seen = (parts.train + parts.valid).matrix(*shape)
     return Prepared(config, dataset, parts, BipartiteGraph(train, device), train, seen)
+
+
+def item_term(config: Config, data: Prepared, clock: Clock) -> Scorer:
+    """The config's ``term``, fitted on the training graph once for each spec; its time always counts."""
+    key = json.dumps(config.term, sort_keys=True)
+    if key not in data.terms:
+        started = time.perf_counter()
+        term = BASELINES.create(config.term or {}).fit(data.graph).to(data.graph.device)
+        data.terms[key] = term, time.perf_counter() - started
+    term, seconds = data.terms[key]
+    clock.seconds["fit"] += seconds
+    return term
 
 
 def item_features(

@@ -1,7 +1,7 @@
 """Baselines; a bare baseline name in YAML is a class of this module."""
 
 from gnnseg.baselines.als import ImplicitALS
-from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.base import Baseline, ItemItem
 from gnnseg.baselines.chebycf import ChebyCF
 from gnnseg.baselines.ease import EASE, SparseEASE
 from gnnseg.baselines.gfcf import GFCF
@@ -18,6 +18,7 @@ __all__ = [
     "Baseline",
     "ChebyCF",
     "ImplicitALS",
+    "ItemItem",
     "ItemKNN",
     "PolynomialFilter",
     "Popularity",

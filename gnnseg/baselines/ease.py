@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 from gnnseg.errors import DataError
-from gnnseg.graph import BipartiteGraph
-from gnnseg.scoring import ItemGraph, Scorer
 from gnnseg.spectral import item_degrees, normalised
 
 CHUNK = 2**21
 """Entries of the item-item counts looked up at once."""
 
 
-class EASE(Baseline):
+class EASE(ItemItem):
     """Ridge regression of each item on all others (Steck, arXiv 1905.03375, equation 8).
 
     With ``G`` the item-item counts and ``P = (G + L)^-1``, the weights are ``-P_ij / P_jj`` off the diagonal,
@@ -49,31 +47,31 @@ class EASE(Baseline):
         self.item_exponent = item_exponent
         self.max_items = max_items
 
-    def fit(self, graph: BipartiteGraph) -> Scorer:
+    def item_weights(self, matrix: sp.csr_matrix, user_weights: np.ndarray | None = None) -> np.ndarray:
         """Invert the regularised item-item counts, in float64.
 
         Raises:
             DataError: If there are more items than ``max_items``.
         """
-        size = graph.num_items
+        size = matrix.shape[1]
         if size > self.max_items:
             raise DataError(
                 f"EASE inverts a {size} x {size} matrix ({size**2 * 8 / 2**30:.0f} GiB); it is refused above "
                 f"{self.max_items} items; use SparseEASE, or raise 'max_items'"
             )
-        matrix = graph.biadjacency()
         links = normalised(matrix, self.user_exponent, self.item_exponent)
-        counts = np.asarray((links.T @ links).todense(), dtype=np.float64)
+        counts = np.asarray((links.T @ weighted(links, user_weights)).todense(), dtype=np.float64)
         diagonal = np.diag_indices(size)
         counts[diagonal] += self.regularization + self.dropout / (1 - self.dropout) * counts[diagonal]
         precision = np.linalg.inv(counts)
         weights = precision / -np.diag(precision)
         np.fill_diagonal(weights, 0.0)
         scale = item_degrees(matrix) ** self.item_exponent
-        return ItemGraph.build(matrix, weights / scale[:, None] * scale)
+        found: np.ndarray = weights / scale[:, None] * scale
+        return found
 
 
-class SparseEASE(Baseline):
+class SparseEASE(ItemItem):
     """Ridge regression of each item on its nearest items alone, for catalogues too large for :class:`EASE`.
 
     The neighbours of an item are those of the largest cosine, as in fsSLIM (Ning and Karypis 2011, doi
@@ -89,12 +87,11 @@ class SparseEASE(Baseline):
         self.num_neighbors = num_neighbors
         self.regularization = regularization
 
-    def fit(self, graph: BipartiteGraph) -> Scorer:
+    def item_weights(self, matrix: sp.csr_matrix, user_weights: np.ndarray | None = None) -> sp.csr_matrix:
         """Find neighbours, then solve for all items in blocks."""
-        matrix = graph.biadjacency()
-        counts = sp.csr_matrix(matrix.T @ matrix, dtype=np.float64)
+        counts = sp.csr_matrix(matrix.T @ weighted(matrix, user_weights), dtype=np.float64)
         counts.sort_indices()
-        near, found = self._neighbors(counts, item_degrees(matrix))
+        near, found = self._neighbors(counts, np.maximum(counts.diagonal(), 1e-12))
         size, width = near.shape
         keys = np.repeat(np.arange(size), np.diff(counts.indptr)) * size + counts.indices
         weights = np.zeros(near.shape)
@@ -109,7 +106,7 @@ class SparseEASE(Baseline):
             weights[some] = np.linalg.solve(system, right[:, :, None])[:, :, 0]
         columns = np.repeat(np.arange(size), width)
         entries = (weights.ravel(), (near.ravel(), columns))
-        return ItemGraph.build(matrix, sp.csr_matrix(entries, shape=(size, size)))
+        return sp.csr_matrix(entries, shape=(size, size))
 
     def _neighbors(self, counts: sp.csr_matrix, degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The nearest items of each, ``[I, n]``, and which of them are real, where there are fewer."""

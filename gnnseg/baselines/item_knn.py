@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveInt
-from gnnseg.graph import BipartiteGraph
-from gnnseg.scoring import ItemGraph, Scorer
 
 
-class ItemKNN(Baseline):
+class ItemKNN(ItemItem):
     """Cosine similarity of items, the nearest kept (Sarwar et al. 2001, doi 10.1145/371920.372071).
 
     Args:
@@ -23,19 +21,19 @@ class ItemKNN(Baseline):
         self.num_neighbors = num_neighbors
         self.shrinkage = shrinkage
 
-    def fit(self, graph: BipartiteGraph) -> Scorer:
+    def item_weights(self, matrix: sp.csr_matrix, user_weights: np.ndarray | None = None) -> sp.csr_matrix:
         """Compute similarities in blocks of items."""
-        matrix = graph.biadjacency()
-        items = matrix.T.tocsr()
-        norms = np.sqrt(np.diff(items.indptr))
+        counted = weighted(matrix, user_weights)
+        items = counted.T.tocsr()
+        norms = np.sqrt(np.asarray(items.sum(1), dtype=np.float64).ravel())
         blocks = []
-        for start in range(0, graph.num_items, 2048):
+        for start in range(0, matrix.shape[1], 2048):
             together = np.asarray((items[start : start + 2048] @ matrix).todense())
             rows = np.arange(len(together))
             together[rows, start + rows] = 0
             similarity = together / (np.outer(norms[start : start + 2048], norms) + self.shrinkage + 1e-12)
             blocks.append(_largest(similarity, self.num_neighbors))
-        return ItemGraph.build(matrix, sp.vstack(blocks, format="csr").T.tocsr())
+        return sp.vstack(blocks, format="csr").T.tocsr()
 
 
 def _largest(values: np.ndarray, count: int) -> sp.csr_matrix:

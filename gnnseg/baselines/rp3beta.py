@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from gnnseg.baselines.base import Baseline
+from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveInt
-from gnnseg.graph import BipartiteGraph
-from gnnseg.scoring import ItemGraph, Scorer
 
 BLOCK_PAIRS = 2**23
 """Pairs of items held at once, at most, if one user has everything."""
 
 
-class RP3beta(Baseline):
+class RP3beta(ItemItem):
     """Three-step walks, popular ends made less likely (Paudel et al. 2017, doi 10.1145/2955101).
 
     The weight of item ``i`` for item ``j`` is ``sum_u (1/d_i)^alpha (1/d_u)^alpha / d_j^beta`` over the users
@@ -37,19 +35,20 @@ class RP3beta(Baseline):
         self.beta = beta
         self.num_neighbors = num_neighbors
 
-    def fit(self, graph: BipartiteGraph) -> Scorer:
+    def item_weights(self, matrix: sp.csr_matrix, user_weights: np.ndarray | None = None) -> sp.csr_matrix:
         """Multiply the transitions in blocks of items."""
-        matrix = graph.biadjacency()
+        counted, size = weighted(matrix, user_weights), matrix.shape[1]
         users = np.maximum(np.diff(matrix.indptr), 1).astype(np.float64)
-        items = np.maximum(np.bincount(matrix.indices, minlength=graph.num_items), 1).astype(np.float64)
-        to_item = (sp.diags(users**-self.alpha) @ matrix @ sp.diags(items**-self.alpha)).tocsr()
+        items = np.asarray(counted.sum(0), dtype=np.float64).ravel()
+        items = np.where(items > 0, items, 1.0)
+        to_item = (sp.diags(users**-self.alpha) @ counted @ sp.diags(items**-self.alpha)).tocsr()
         ends = (sp.diags(items**-self.beta) @ matrix.T).tocsr()
-        size = max(1, BLOCK_PAIRS // graph.num_items)
+        step = max(1, BLOCK_PAIRS // size)
         blocks = []
-        for start in range(0, graph.num_items, size):
-            reached = (ends[start : start + size] @ to_item).tocsr()
+        for start in range(0, size, step):
+            reached = (ends[start : start + step] @ to_item).tocsr()
             blocks.append(_nearest(reached, start, self.num_neighbors))
-        return ItemGraph.build(matrix, sp.vstack(blocks, format="csr").T.tocsr())
+        return sp.vstack(blocks, format="csr").T.tocsr()
 
 
 def _nearest(block: sp.csr_matrix, start: int, count: int) -> sp.csr_matrix:

@@ -25,6 +25,7 @@ from gnnseg.config.dataset import DatasetConfig, validated
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.heads import HEADS
+from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
 from gnnseg.overrides import put
@@ -43,6 +44,7 @@ KINDS: dict[str, Kind[Any]] = {
     "segmenter": SEGMENTERS,
     "head": HEADS,
     "term": BASELINES,
+    "local": LOCAL_MODELS,
 }
 """The key of a config that names a component, or a list of them, and its kind."""
 
@@ -127,6 +129,7 @@ class Config(BaseModel):
         segmenter: Users to segments.
         head: Conditions embeddings on segments.
         fine_tune: Stage 2.
+        local: A model for each segment, added to all scores as far as validation finds that it helps.
         term: A baseline whose scores are added to the encoder's, such as an item-item model.
         term_weight: Of its scores, in standard deviations; None to choose it on validation.
         choose_by: The validation metric that stops training and decides whether segments are served: where
@@ -152,6 +155,7 @@ class Config(BaseModel):
     segmenter: dict[str, Any] | None = None
     head: dict[str, Any] | None = None
     fine_tune: Schedule = Schedule(epochs=50)
+    local: dict[str, Any] | None = None
     term: dict[str, Any] | None = None
     term_weight: NonNegativeFloat | None = None
     choose_by: str = "ndcg@10"
@@ -177,7 +181,7 @@ class Config(BaseModel):
     def _complete(self) -> Self:
         parse(self.choose_by)
         self._check_together()
-        for key in ("text", "loss", "segmenter", "term"):
+        for key in ("text", "loss", "segmenter", "term", "local"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
@@ -195,11 +199,11 @@ class Config(BaseModel):
         """Refuse parts that exclude or need one another."""
         if (self.baseline is None) == (self.encoder is None):
             raise ConfigError("a config needs either 'encoder' or 'baseline'")
-        of_encoders = ("text", "regularizers", "segmenter", "head", "term")
+        of_encoders = ("text", "regularizers", "segmenter", "head", "local", "term")
         if self.baseline is not None and any(getattr(self, key) for key in of_encoders):
-            raise ConfigError("a 'baseline' takes no text, regularizers, segmenter, head or term")
-        if (self.segmenter is None) != (self.head is None):
-            raise ConfigError("'segmenter' and 'head' belong together; give both or neither")
+            raise ConfigError("a 'baseline' takes no text, regularizers, segmenter, head, local or term")
+        if (self.segmenter is None) != (self.head is None and self.local is None):
+            raise ConfigError("'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'")
         if self.term_weight is not None and self.term is None:
             raise ConfigError("'term_weight' needs a 'term' to weigh; name one, or leave it out")
 

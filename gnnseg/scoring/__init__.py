@@ -7,26 +7,32 @@ from typing import Any
 
 from torch import Tensor
 
-from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer
+from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.item_graph import ItemGraph
+from gnnseg.scoring.local import Gated, LocalScorer, MemberItems, MemberLift
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
 
 __all__ = [
     "SCORERS",
     "Constant",
     "DotProduct",
+    "Gated",
     "GraphFilter",
     "HistoryScorer",
     "ItemGraph",
+    "LocalScorer",
+    "MemberItems",
+    "MemberLift",
     "Mixture",
     "NewUsers",
     "Scorer",
     "rebuild",
+    "spread",
 ]
 
 SCORERS: dict[str, type[Scorer]] = {
-    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, ItemGraph)
+    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, ItemGraph, MemberItems, MemberLift)
 }
 """What a run on disk can hold, by itself or in a mixture: each is built from the tensors of its state."""
 
@@ -36,13 +42,18 @@ def rebuild(kind: Any, state: Mapping[str, Tensor]) -> Scorer:
 
     Raises:
         KeyError: For an unknown kind, or a tensor that is missing.
-        TypeError: For a tensor too many.
+        TypeError: For a tensor too many, or parts that do not go together.
     """
     if isinstance(kind, str):
         return SCORERS[kind](**state)
-    parts = []
-    for number, part in enumerate(kind):
-        prefix = f"scorers.{number}."
-        own = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
-        parts.append(rebuild(part, own))
-    return Mixture(parts, state["weights"])
+    if isinstance(kind, list):
+        parts = [rebuild(part, _under(f"scorers.{number}.", state)) for number, part in enumerate(kind)]
+        return Mixture(parts, state["weights"])
+    local = rebuild(kind["local"], _under("local.", state))
+    if not isinstance(local, LocalScorer):
+        raise TypeError(f"{kind['local']} is no local scorer")
+    return Gated(rebuild(kind["whole"], _under("whole.", state)), local, state["gates"], state["rule"])
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}

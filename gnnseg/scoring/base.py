@@ -96,3 +96,9 @@ def history_pairs(indptr: Tensor, indices: Tensor, users: Tensor) -> tuple[Tenso
     first = torch.cumsum(counts, 0) - counts
     at = torch.arange(len(row), device=row.device) + (start - first)[row]
     return row, indices[at].long()
+
+
+def spread(scores: Tensor) -> Tensor:
+    """Standard deviation of each row, ``[B, I] -> [B, 1]``; never zero."""
+    variance = (scores - scores.mean(1, keepdim=True)).square_().mean(1, keepdim=True)
+    return variance.sqrt_().clamp_(min=1e-12)

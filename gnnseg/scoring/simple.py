@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnnseg.scoring.base import HistoryScorer, Scorer
+from gnnseg.scoring.base import HistoryScorer, Scorer, spread
 
 
 class DotProduct(Scorer):
@@ -87,7 +87,5 @@ class Mixture(Scorer):
         for scorer, weight in zip(self.scorers, self._weights, strict=True):
             if weight:
                 scores: Tensor = scorer.score(users)  # type: ignore[operator]
-                variance = (scores - scores.mean(1, keepdim=True)).square_().mean(1, keepdim=True)
-                spread = variance.sqrt_().clamp_(min=1e-12)
-                total.addcdiv_(scores, spread, value=weight)
+                total.addcdiv_(scores, spread(scores), value=weight)
         return total

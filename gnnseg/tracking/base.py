@@ -163,7 +163,7 @@ class Clock:
     """Adds up wall time by step, in seconds, for the steps a run is reported by."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("text", "encoder", "segments", "head", "fit", "evaluate"), 0.0)
+        self.seconds = dict.fromkeys(("text", "encoder", "segments", "head", "local", "fit", "evaluate"), 0.0)
 
     @contextmanager
     def __call__(self, step: str) -> Iterator[None]:

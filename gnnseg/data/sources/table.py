@@ -115,7 +115,9 @@ class Table(Source):
             return frame
         named = frame.filter(pl.all_horizontal(pl.col(c).fill_null("") != "" for c in (self.user, self.item)))
         if skipped := len(frame) - len(named):
-            _log.warning("'%s': %d of %d rows name no user or no item; skipped", self.interactions, skipped, len(frame))
+            _log.warning(
+                "'%s': %d of %d rows name no user or no item; skipped", self.interactions, skipped, len(frame)
+            )
         return named
 
     def _with_items(self, dataset: Dataset) -> Dataset:

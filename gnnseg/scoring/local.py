@@ -1,0 +1,166 @@
+"""Scores of local models, weighted by memberships, and their place beside a global scorer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from gnnseg.graph import csr_tensor
+from gnnseg.scoring.base import Scorer, history_pairs, spread
+
+
+class LocalScorer(Scorer):
+    """Knows users by their memberships and, if it wants to, by their histories.
+
+    Args:
+        memberships: Rows sum to one or to zero, ``[U, S]``.
+    """
+
+    memberships: Tensor
+
+    def __init__(self, memberships: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("memberships", memberships.float())
+
+    @abstractmethod
+    def score(self, users: Tensor) -> Tensor:
+        """Scores in standard deviations of a global score, ``[B] -> [B, I]``."""
+
+    @abstractmethod
+    def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> LocalScorer:
+        """The same model for other users: memberships ``[B, S]``, histories in CSR ``[B+1]``, ``[m]``."""
+
+
+class MemberLift(LocalScorer):
+    """Memberships times a table: ``P L^T``.
+
+    Args:
+        memberships: ``[U, S]``.
+        lift: ``[I, S]``.
+    """
+
+    lift: Tensor
+
+    def __init__(self, memberships: Tensor, lift: Tensor) -> None:
+        super().__init__(memberships)
+        self.num_items = len(lift)
+        self.register_buffer("lift", lift)
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        return self.memberships[users] @ self.lift.T
+
+    def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> MemberLift:
+        """For other users; histories do not count."""
+        return MemberLift(memberships, self.lift)
+
+
+class MemberItems(LocalScorer):
+    """Item-item matrices of segments, weighted by memberships: ``sum_s p_us R_u W_s``, to unit spread a user.
+
+    Args:
+        memberships: ``[U, S]``.
+        indptr: Histories in CSR, ``[U+1]`` int64.
+        indices: ``[n]`` int64.
+        weights: Values of the transposed matrices of all segments after each other, CSR, ``[m]``.
+        weights_indptr: ``[S I + 1]`` int64.
+        weights_indices: ``[m]`` int64.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    weights: Tensor
+    weights_indptr: Tensor
+    weights_indices: Tensor
+
+    def __init__(
+        self,
+        memberships: Tensor,
+        indptr: Tensor,
+        indices: Tensor,
+        weights: Tensor,
+        weights_indptr: Tensor,
+        weights_indices: Tensor,
+    ) -> None:
+        super().__init__(memberships)
+        self.register_buffer("indptr", indptr)
+        self.register_buffer("indices", indices)
+        self.num_items = (len(weights_indptr) - 1) // memberships.shape[1]
+        self.register_buffer("weights", weights)
+        self.register_buffer("weights_indptr", weights_indptr)
+        self.register_buffer("weights_indices", weights_indices)
+        cuts = weights_indptr[:: self.num_items].tolist()  # read once: reading them waits for the device
+        self._parts = list(pairwise(cuts))
+
+    @classmethod
+    def build(
+        cls, histories: sp.csr_matrix, weights: Sequence[sp.csr_matrix], memberships: Tensor
+    ) -> MemberItems:
+        """From histories ``[U, I]`` and one sparse ``[I, I]`` matrix a segment."""
+        stacked = sp.vstack([sp.csr_matrix(one.T) for one in weights], format="csr")
+        rows = [torch.from_numpy(part.astype(np.int64)) for part in (histories.indptr, histories.indices)]
+        index = [torch.from_numpy(part.astype(np.int64)) for part in (stacked.indptr, stacked.indices)]
+        values = torch.from_numpy(stacked.data.astype(np.float32))
+        return cls(memberships.cpu(), rows[0], rows[1], values, index[0], index[1])
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        row, item = history_pairs(self.indptr, self.indices, users)
+        histories = torch.zeros(self.num_items, len(users), device=users.device)
+        histories[item, row] = 1.0
+        shares = self.memberships[users].T
+        total = torch.zeros_like(histories)
+        for segment, (first, last) in enumerate(self._parts):
+            start = segment * self.num_items
+            crow = self.weights_indptr[start : start + self.num_items + 1] - first
+            size = (self.num_items, self.num_items)
+            matrix = csr_tensor(crow, self.weights_indices[first:last], self.weights[first:last], size)
+            total.addcmul_(matrix @ histories, shares[segment])
+        return total.T / spread(total.T)
+
+    def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> MemberItems:
+        """For other users."""
+        return MemberItems(
+            memberships, indptr, indices, self.weights, self.weights_indptr, self.weights_indices
+        )
+
+
+class Gated(Scorer):
+    """A global scorer plus a local one, as much of it as a user's gate lets through.
+
+    ``G_u + g_u std(G_u) L_u``: exactly the global scores where the gate is 0.
+
+    Args:
+        whole: The global scorer.
+        local: In standard deviations of the global scores.
+        gates: One a user, at least 0, ``[U]``.
+        rule: What gates follow from, for users to come (:class:`gnnseg.gates.Gates`), ``[S + 2]``.
+    """
+
+    gates: Tensor
+    rule: Tensor
+
+    def __init__(self, whole: Scorer, local: LocalScorer, gates: Tensor, rule: Tensor) -> None:
+        super().__init__()
+        self.num_items = whole.num_items
+        self.whole = whole
+        self.local = local
+        self.register_buffer("gates", gates.float())
+        self.register_buffer("rule", rule.float())
+
+    @property
+    def kind(self) -> dict[str, Any]:
+        """The kinds of its parts by name."""
+        return {"whole": self.whole.kind, "local": self.local.kind}
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        scores = self.whole.score(users)
+        return torch.addcmul(scores, self.local.score(users), spread(scores) * self.gates[users].unsqueeze(1))
