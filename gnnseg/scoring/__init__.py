@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer
 from gnnseg.scoring.graph_filter import GraphFilter
+from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
 
@@ -17,6 +18,7 @@ __all__ = [
     "Constant",
     "DotProduct",
     "GraphFilter",
+    "GroupNetworks",
     "HistoryScorer",
     "ItemGraph",
     "Mixture",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 SCORERS: dict[str, type[Scorer]] = {
-    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, ItemGraph)
+    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, GroupNetworks, ItemGraph)
 }
 """What a run on disk can hold, by itself or in a mixture: each is built from the tensors of its state."""
 
