@@ -126,7 +126,7 @@ def _show(result: Run, out: Path) -> None:
         d = result.decision
         progress.out.print(
             f"Validation {d['metric']}: global {d['global']:.4f}, with segments {d['segmented']:.4f}; "
-            f"served: the {d['served']} model.",
+            f"served: the {d['served']} model. Fine-tuning trains {d['trainable_share']:.1%} of the parameters.",
             highlight=False,
         )
     if result.mixture is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +13,11 @@ from gnnseg.heads.base import SegmentHead
 class SubgraphPropagation(SegmentHead):
     """``<u, v> + sum_s p_s c_s <u, (N_s^T U)_i>``: items as the users of the segment make them.
 
-    ``N_s = D_u^-1/2 (P_s R) D_i^-1/2`` is the normalised graph whose links weigh as much as their user
-    belongs to ``s``, with degrees in that graph: for hard segments one layer of LightGCN (arXiv 2002.02126,
-    equation 3) on the segment's own links. Only the gates ``c_s`` are learned; they start at zero.
+    ``N_s = D_u^-1/2 (P_s R) D_i^-1/2`` are the links of the segment's users, each as much as its user belongs
+    to ``s``; all ``N_s`` together are the normalised graph, so one layer of LightGCN (arXiv 2002.02126,
+    equation 3) is divided among the segments. Degrees are those of the whole graph: by their own, an item
+    that is all but unknown in a segment would weigh as much there as one that everybody has. Only the gates
+    ``c_s`` are learned; they start at zero.
 
     A pair of the training graph has the user's own vector on both sides, which no held-out pair has, so gates
     fitted on training pairs come out too large; stopping by validation is what keeps them.
@@ -26,39 +27,29 @@ class SubgraphPropagation(SegmentHead):
         num_segments: ``S``. Vectors become ``(S + 1) d`` long.
     """
 
-    senders: Tensor
-    receivers: Tensor
+    shares: Tensor
 
     def __init__(self, dim: int, num_segments: int) -> None:
         super().__init__(dim, num_segments)
         self.gates = nn.Parameter(torch.zeros(num_segments))
         self._graph: BipartiteGraph | None = None
-        # not in the state: they follow from graph and memberships, which a saved run holds already
-        self.register_buffer("senders", torch.zeros(num_segments, 0), persistent=False)
-        self.register_buffer("receivers", torch.zeros(num_segments, 0), persistent=False)
+        # not in the state: a saved run holds memberships and graph already
+        self.register_buffer("shares", torch.zeros(0, num_segments), persistent=False)
 
     def bind(self, graph: BipartiteGraph, memberships: Tensor) -> None:
-        """Keep the graph, and how much each user and item weighs in each segment."""
-        shares = memberships.cpu().double().numpy()
-        inside = graph.biadjacency().T @ shares  # degrees of items in each segment, [I, S]
-        whole = np.bincount(graph.biadjacency().indices, minlength=graph.num_items)[:, None]
-        ratio = np.divide(whole, inside, out=np.zeros_like(inside), where=inside > 0)
-        # An entry of N_s is p^1/2 (d_u d_is)^-1/2, of which the graph's own propagation has (d_u d_i)^-1/2.
-        self.senders, self.receivers = (
-            torch.from_numpy(np.sqrt(part).T.copy()).float().to(graph.device) for part in (shares, ratio)
-        )
+        """Keep the graph and how much each of its users belongs to each segment."""
         self._graph = graph
+        self.shares = memberships.detach().to(graph.device)
 
     def forward(self, embeddings: Embeddings, memberships: Tensor) -> Embeddings:
         """All users ``[U, (S+1) d]`` and items ``[I, (S+1) d]``."""
         graph = self._graph
         if graph is None:
             raise NotFittedError("SubgraphPropagation knows no graph yet; call bind first")
-        items = [embeddings.items]
-        for sender, receiver in zip(self.senders, self.receivers, strict=True):
-            sent = embeddings.users * sender.unsqueeze(1)
-            sent = torch.cat([sent, torch.zeros_like(embeddings.items)])
-            items.append(graph.unstack(graph.propagate(sent)).items * receiver.unsqueeze(1))
+        items, nothing = [embeddings.items], torch.zeros_like(embeddings.items)
+        for share in self.shares.T:
+            sent = torch.cat([embeddings.users * share.unsqueeze(1), nothing])
+            items.append(graph.unstack(graph.propagate(sent)).items)
         return Embeddings(self._users(embeddings.users, memberships), torch.cat(items, dim=1))
 
     def fold_in(self, embeddings: Embeddings, memberships: Tensor) -> Tensor:

@@ -68,5 +68,6 @@ class GroupNetworks(Scorer):
         """One group's network for vectors of users ``[b, d]`` with every item, ``[b, I]``."""
         # (u * v) W is v times W with its rows scaled by u: one product of all items and all users
         maps = (users.unsqueeze(2) * self.hidden[group]).transpose(0, 1).flatten(1)  # [d, b h]
-        values = (self.items @ maps).view(self.num_items, len(users), -1).add_(self.hidden_bias[group])
+        values = (self.items @ maps).view(self.num_items, len(users), self.hidden.shape[2])
+        values += self.hidden_bias[group]
         return (values.tanh_() @ self.output[group]).T + self.output_bias[group]
