@@ -126,9 +126,11 @@ def _show(result: Run, out: Path) -> None:
         d = result.decision
         progress.out.print(
             f"Validation {d['metric']}: global {d['global']:.4f}, with segments {d['segmented']:.4f}; "
-            f"served: the {d['served']} model. Fine-tuning trains {d['trainable_share']:.1%} of the parameters.",
+            f"served: the {d['served']} model.",
             highlight=False,
         )
+        share = f"{d['trainable_share']:.1%}"
+        progress.out.print(f"Fine-tuning trained {share} of the parameters.", highlight=False)
     if result.mixture is not None:
         name = (result.config.term or {})["name"]
         progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)
