@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from gnnseg.graph import BipartiteGraph, Embeddings
+
+Product = Callable[[Tensor, Tensor], Tensor]
+"""Vectors of users ``[..., e]`` and of items ``[..., d]`` to the scores of their pairs ``[...]``."""
 
 
 def prompt(device: torch.device) -> bool:
@@ -26,6 +30,7 @@ class Batch:
         items: Item of each pair, ``[B]``.
         negatives: Items drawn for each of ``users``, ``[b, K]``; ``K`` is 0 where the loss wants none.
         log_q: Log of how much likelier than in a uniform draw each of them was, ``[b, K]``; None: not at all.
+        product: What scores a pair by its vectors; None for the dot product.
     """
 
     graph: BipartiteGraph
@@ -34,9 +39,10 @@ class Batch:
     items: Tensor
     negatives: Tensor
     log_q: Tensor | None = None
+    product: Product | None = None
 
     @classmethod
-    def of(cls, graph: BipartiteGraph, users: Tensor, items: Tensor) -> Batch:
+    def of(cls, graph: BipartiteGraph, users: Tensor, items: Tensor, product: Product | None = None) -> Batch:
         """Pairs without drawn items.
 
         On CPU a user of several pairs stands once in ``users``, which saves scores; elsewhere once a pair, as
@@ -46,12 +52,13 @@ class Batch:
             graph: Where the pairs are edges.
             users: User of each pair, ``[B]``.
             items: Item of each pair, ``[B]``.
+            product: What scores a pair by its vectors; None for the dot product.
         """
         if prompt(users.device):
             users, place = users.unique(return_inverse=True)
         else:
             place = torch.arange(len(users), device=users.device)
-        return cls(graph, users, place, items, users.new_zeros(len(users), 0))
+        return cls(graph, users, place, items, users.new_zeros(len(users), 0), product=product)
 
     def against(self, negatives: Tensor, log_q: Tensor | None = None) -> Batch:
         """The same pairs against drawn items ``[b, K]``."""
@@ -68,8 +75,15 @@ class Batch:
         other = tables.items.index_select(0, self.negatives.view(-1)).view(
             *self.negatives.shape, item.shape[1]
         )
-        positive = (user.index_select(0, self.place) * item).sum(-1)
-        return positive, torch.einsum("bkd,bd->bk", other, user).index_select(0, self.place)
+        own = user.index_select(0, self.place)
+        positive = (own * item).sum(-1) if self.product is None else self.product(own, item)
+        return positive, self.drawn_scores(user, other).index_select(0, self.place)
+
+    def drawn_scores(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of some items for each user: vectors ``[b, d]`` and ``[b, K, d]`` to ``[b, K]``."""
+        if self.product is None:
+            return torch.einsum("bkd,bd->bk", items, users)
+        return self.product(users.unsqueeze(1), items)
 
 
 def distinct(rows: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -41,6 +41,8 @@ ORDER = (
     "chebycf",
     "ease",
     "als",
+    "plain-segments",
+    "plain-segments-tuned",
     "mf",
     "lightgcn",
     "lightgcn-text",

@@ -59,7 +59,7 @@ class SavedRun:
 
     def model(self) -> SegmentRecommender | None:
         """The model itself, for users who were not there; None for a baseline."""
-        return None if self.config.encoder is None else load_model(self.folder, self.config)
+        return None if self.config.encoder is None else load_model(self.folder, self.config, graph_of(self))
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -164,19 +164,19 @@ def load_run(folder: str | Path) -> SavedRun:
     )
 
 
-def load_model(folder: Path, config: Config) -> SegmentRecommender:
-    """Rebuild the model of a run from its config, sizes and weights."""
+def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRecommender:
+    """Rebuild the model of a run from its config, sizes, weights and training graph."""
     header = _header(folder)
     features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
     encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)
-    model = SegmentRecommender(encoder)
+    model, tensors = SegmentRecommender(encoder), load_tensors(folder / "model.safetensors")
     if header["segments"] is not None and config.segmenter and config.head:
-        dim = encoder.dim
-        model.add_segments(
-            SEGMENTERS.create(config.segmenter), HEADS.create(config.head, dim, header["segments"])
-        )
+        head = HEADS.create(config.head, encoder.dim, header["segments"])
+        none = torch.zeros(header["users"], header["segments"])
+        head.bind(graph, tensors.get("segmenter.memberships", none))
+        model.add_segments(SEGMENTERS.create(config.segmenter), head)
     try:
-        model.load_state_dict(load_tensors(folder / "model.safetensors"))
+        model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"'{folder / 'model.safetensors'}' does not fit its config: {reason}") from None

@@ -25,7 +25,7 @@ from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
 from gnnseg.segments.profiles import profiles
 from gnnseg.segments.quality import quality, stability
-from gnnseg.stages import Progress, fit_stage
+from gnnseg.stages import Progress, fit_stage, under
 from gnnseg.tracking import Clock, Tracker
 
 
@@ -164,12 +164,14 @@ def _fine_tune(
     with clock("head"):
         validate = _validation(config, data, model)
         best = fit_stage(config, model, data.graph, validate, progress, tracker)
+    alone = model.head is not None and not model.head.starts_as_global
     return {
         "metric": config.choose_by,
         "global": progress.global_value,
         "segmented": best.value,
         "epoch": best.epoch,
-        "served": "segmented" if best.epoch > 0 else "global",
+        "served": "segmented" if best.epoch > 0 or alone else "global",
+        "trainable_share": model.trainable_share,
     }
 
 
@@ -196,19 +198,18 @@ def _add_local(
 def _add_segments(
     config: Config, model: SegmentRecommender, graph: BipartiteGraph, progress: Progress
 ) -> None:
-    """Fit segments on the global model and put an identity head on it; stage 2 resumed needs sizes only."""
+    """Fit segments on the global model and put an identity head on it; a resumed stage 2 has them already."""
     segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
     if progress.resumed is None:
         segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"))
-        num_segments = segmenter.num_segments
     else:
-        num_segments = progress.resumed[0]["model.segmenter.memberships"].shape[1]
+        segmenter.load_state_dict(under("model.segmenter.", progress.resumed[0]))
     if config.head is None:
         model.segmenter = segmenter
         return
     seed_torch(config.seed, "head")
-    head = HEADS.create(config.head or {}, model.encoder.dim, num_segments).to(graph.device)
-    model.add_segments(segmenter, head)
+    head = HEADS.create(config.head or {}, model.encoder.dim, segmenter.num_segments).to(graph.device)
+    model.add_segments(segmenter, head, graph)
 
 
 def describe_segments(

@@ -148,6 +148,10 @@ class BipartiteGraph:
         size = f"num_users={self.num_users}, num_items={self.num_items}, num_edges={self.num_edges}"
         return f"BipartiteGraph({size})"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> BipartiteGraph:
+        """Itself: it never changes, so copies of a module that keeps a graph share it."""
+        return self
+
     def to(self, device: torch.device | str) -> BipartiteGraph:
         """The same graph with propagation on ``device``."""
         return self if torch.device(device) == self.device else BipartiteGraph(self._biadjacency, device)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gnnseg.batch import Product
 from gnnseg.encoders import Encoder
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.heads import SegmentHead
-from gnnseg.scoring import DotProduct
+from gnnseg.scoring import DotProduct, Scorer
 from gnnseg.segments import Segmenter
 
 
@@ -51,12 +52,31 @@ class SegmentRecommender(nn.Module):
         self.train(was_training)
         return embeddings
 
-    def scorer(self, graph: BipartiteGraph) -> DotProduct:
+    def scorer(self, graph: BipartiteGraph) -> Scorer:
         """The model as a scorer."""
-        return DotProduct(*self.embed(graph))
+        return self.scorer_of(self.embed(graph))
 
-    def add_segments(self, segmenter: Segmenter, head: SegmentHead) -> None:
-        """Condition on segments from now on."""
+    def scorer_of(self, adapted: Embeddings) -> Scorer:
+        """What scores adapted vectors ``[U, e]`` and ``[I, e]``."""
+        return DotProduct(*adapted) if self.head is None else self.head.scorer(adapted)
+
+    @property
+    def product(self) -> Product | None:
+        """What scores pairs of adapted vectors in training; None for the dot product."""
+        return None if self.head is None or self.head.is_dot_product else self.head.product
+
+    def add_segments(
+        self, segmenter: Segmenter, head: SegmentHead, graph: BipartiteGraph | None = None
+    ) -> None:
+        """Condition on segments from now on.
+
+        Args:
+            segmenter: Fitted.
+            head: Put on the encoder.
+            graph: The training graph, for heads that take something from it; None if they have it.
+        """
+        if graph is not None:
+            head.bind(graph, segmenter.memberships)
         self.segmenter = segmenter
         self.head = head
 
@@ -67,7 +87,7 @@ class SegmentRecommender(nn.Module):
             return users, None
         memberships = self.segmenter(users)
         self.head.eval()
-        return self.head(Embeddings(users, items), memberships).users, memberships
+        return self.head.fold_in(Embeddings(users, items), memberships), memberships
 
     def parameter_counts(self) -> dict[str, int]:
         """``total`` parameters and those ``trainable`` in fine-tuning (the head's, if there is one)."""
@@ -76,3 +96,9 @@ class SegmentRecommender(nn.Module):
             "total": sum(p.numel() for p in self.parameters()),
             "trainable": sum(p.numel() for p in trained.parameters()),
         }
+
+    @property
+    def trainable_share(self) -> float:
+        """Parameters trained in fine-tuning as a share of all; 0 where there are none."""
+        counts = self.parameter_counts()
+        return counts["trainable"] / max(counts["total"], 1)

@@ -14,10 +14,10 @@ import torch
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_run
 from gnnseg.errors import ConfigError
-from gnnseg.graph import BipartiteGraph
+from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import top_k
-from gnnseg.scoring import DotProduct, HistoryScorer, Mixture, NewUsers, Scorer
+from gnnseg.scoring import HistoryScorer, Mixture, NewUsers, Scorer
 from gnnseg.tracking import Tracker
 
 
@@ -116,7 +116,7 @@ class Recommender:
         model, graph = self._model
         embeddings = model.encoder(graph)
         users, memberships = model.fold_in(model.encoder.fold_in(graph, history), embeddings.items)
-        scorer: Scorer = DotProduct(users, model.condition(embeddings).items)
+        scorer = model.scorer_of(Embeddings(users, model.condition(embeddings).items))
         if isinstance(self.run.scorer, Mixture):
             others = [self._by_history(part, history) for part in list(self.run.scorer.scorers)[1:]]
             scorer = Mixture([scorer, *others], self.run.scorer.weights)

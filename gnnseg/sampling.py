@@ -196,7 +196,7 @@ class DynamicHard(NegativeSampler):
         """Rows of items, ``[b, K]``."""
         drawn = self.uniform(batch.users, self.pool * count, generator)
         items = tables.items[drawn]
-        scores = torch.einsum("bkd,bd->bk", items, tables.users[batch.users])
+        scores = batch.drawn_scores(tables.users[batch.users], items)
         return drawn.gather(1, scores.topk(count, dim=1).indices)
 
 

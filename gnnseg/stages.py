@@ -163,14 +163,14 @@ def _restore(
 ) -> Best:
     tensors, description = resumed
     try:
-        model.load_state_dict(_under("model.", tensors))
+        model.load_state_dict(under("model.", tensors))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"the interrupted run does not fit its data, which have changed: {reason}"
         ) from None
     slots: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _under("optimizer.", tensors).items():
+    for key, tensor in under("optimizer.", tensors).items():
         index, _, name = key.partition(".")
         slots.setdefault(int(index), {})[name] = tensor
     saved = state.optimizer.state_dict()
@@ -181,7 +181,7 @@ def _restore(
         torch.cuda.set_rng_state(tensors["random.cuda"], state.generator.device)
     state.epoch = description["epoch"]
     best = description["best"]
-    weights = {name: t.to(state.generator.device) for name, t in _under("best.", tensors).items()}
+    weights = {name: t.to(state.generator.device) for name, t in under("best.", tensors).items()}
     return Best(_number(best["value"]), best["epoch"], weights, best["stale"])
 
 
@@ -190,5 +190,6 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose name begins with ``prefix``, by the rest of the name."""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

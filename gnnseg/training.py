@@ -161,7 +161,7 @@ class _Step:
         tables = self._embed()
         if self.loss.cosine:
             tables = Embeddings(*(F.normalize(x, dim=1) for x in tables))
-        batch = Batch.of(self.graph, users, items)
+        batch = Batch.of(self.graph, users, items, self.model.product)
         if self.sampler is not None:
             count, generator = self.schedule.num_negatives, self.state.generator
             drawn = self.sampler.draw(batch, tables, count, generator)

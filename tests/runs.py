@@ -59,6 +59,17 @@ FULL: dict[str, Any] = {
 }
 
 
+PLAIN_SEGMENTS: dict[str, Any] = {
+    "text": {"name": "TfidfEncoder", "num_features": 6},
+    "encoder": {"name": "TextMean", "dim": 4},
+    "loss": {"name": "SquaredError"},
+    "train": {"epochs": 0},
+    "segmenter": {"name": "ScoreKMeans", "num_segments": 3, "temperature": 1e-6},
+    "head": {"name": "GroupMLP", "hidden": 8, "add_global": False},
+    "fine_tune": {"epochs": 4, **SCHEDULE},
+}
+"""The plain pipeline of articles, small."""
+
 SEARCHED: dict[str, Any] = {
     **PLAIN,
     "search": {

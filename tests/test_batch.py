@@ -58,6 +58,22 @@ def test_users_once_a_pair_score_the_same() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_scores_by_another_product() -> None:
+    """A distance, of vectors of users that are one coordinate longer."""
+
+    def product(users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        return (users[..., :5] - items).square().sum(-1) + users[..., 5]
+
+    users, items = torch.randn(GRAPH.num_users, 6), torch.randn(GRAPH.num_items, 5)
+    batch = Batch.of(GRAPH, USERS, ITEMS, product)
+    drawn = torch.randint(GRAPH.num_items, (len(batch.users), 4))
+    positive, negative = batch.against(drawn).scores(Embeddings(users, items))
+    rows = batch.users.tolist()
+    for n, (user, item) in enumerate(zip(USERS.tolist(), ITEMS.tolist(), strict=True)):
+        assert float(positive[n]) == pytest.approx(float(product(users[user], items[item])), rel=1e-5)
+        torch.testing.assert_close(negative[n], product(users[user], items[drawn[rows.index(user)]]))
+
+
 def test_without_drawn_items_there_are_no_scores_of_them() -> None:
     positive, negative = Batch.of(GRAPH, USERS, ITEMS).scores(tables())
     assert positive.shape == (6,)

@@ -326,7 +326,8 @@ class TestWithoutText:
         monkeypatch.setattr("gnnseg.benchmark.run", lambda config, **_: pytest.fail(config.name))
         with pytest.raises(pytest.fail.Exception, match="popularity"):
             benchmark(textless)
-        assert "no item texts; left out: lightgcn-text, graphsage-text, full" in caplog.text
+        left_out = "plain-segments, plain-segments-tuned, lightgcn-text, graphsage-text, full"
+        assert f"no item texts; left out: {left_out}" in caplog.text
 
     def test_one_that_was_asked_for_is_refused_before_any_training(
         self, textless: str, monkeypatch: pytest.MonkeyPatch

@@ -27,6 +27,7 @@ from gnnseg.recommend import Recommender
 from tests.runs import (
     FULL,
     PLAIN,
+    PLAIN_SEGMENTS,
     USERS,
     contents,
     fill_disk,
@@ -95,8 +96,12 @@ class TestRoundTrip:
             {**FULL, "encoder": {"name": "GraphSAGE", "dim": 8, "features_as": "both"}, "head": "LoRA"},
             {**FULL, "segmenter": {"name": "GaussianMixture", "num_segments": 2}, "head": "Shared"},
             {**FULL, "segmenter": "OneSegment"},
+            {**FULL, "head": {"name": "LoRA", "on": "both"}},
+            {**FULL, "head": "Experts"},
+            {**FULL, "head": "SubgraphPropagation"},
+            PLAIN_SEGMENTS,
         ],
-        ids=lambda content: str(content.get("baseline") or content["encoder"]["name"]),
+        ids=lambda content: str(content.get("baseline") or [content["encoder"]["name"], content.get("head")]),
     )
     def test_every_kind_of_run(self, content: dict[str, Any], tmp_path: Path) -> None:
         result = fit(on_data(content, train={"epochs": 1}, fine_tune={"epochs": 1}), out=tmp_path / "run")

@@ -331,6 +331,23 @@ class TestBadContent:
                 {"encoder": "SpectralFilter", "text": "TfidfEncoder"},
                 "SpectralFilter takes no item features; leave out 'text'",
             ),
+            (
+                {"text": None, "encoder": "TextMean"},
+                "TextMean needs item features; give the config a 'text'",
+            ),
+            (
+                {"head": {"name": "Experts", "rank": 0, "bias": False}},
+                "Experts without 'bias' needs a positive 'rank' (got 0)",
+            ),
+            ({"head": {"name": "LoRA", "on": "user"}}, "'on' should be 'users', 'items' or 'both'"),
+            *(
+                (
+                    {"head": "GroupMLP", "loss": loss},
+                    f"GroupMLP scores pairs by a network and needs a loss of drawn pairs without cosines "
+                    f"(got {loss}); use BinaryCrossEntropy, SquaredError or BPR",
+                )
+                for loss in ("FullSoftmax", "SquaredErrorAllPairs", "CosineContrastive", "SampledSoftmax")
+            ),
             ({"choose_by": "ndgc@10"}, "did you mean 'ndcg'?"),
             ({"epochs": 3}, "unknown key 'epochs'"),
         ],

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gnnseg.encoders import GraphSAGE, LightGCN
+from gnnseg.config import load_config
+from gnnseg.encoders import ENCODERS, GraphSAGE, LightGCN
 from gnnseg.graph import BipartiteGraph, Embeddings
-from gnnseg.heads import FiLM, LoRA, SegmentHead, Shared
+from gnnseg.heads import HEADS, Experts, FiLM, GroupMLP, LoRA, SegmentHead, Shared, SubgraphPropagation
 from gnnseg.model import SegmentRecommender
 from gnnseg.segments import KMeans, OneSegment, Segmenter
 from tests.graphs import random_graph, randomise
@@ -119,6 +120,55 @@ def test_state_dict_holds_segments(graph: BipartiteGraph, model: SegmentRecommen
     assert equal(other.embed(graph), model.embed(graph))
     new = torch.randn(4, DIM), torch.randn(8, DIM)
     assert torch.equal(other.fold_in(*new)[0], model.fold_in(*new)[0])
+
+
+@pytest.mark.parametrize("cls", [Experts, SubgraphPropagation])
+def test_heads_that_need_the_graph_get_it(
+    graph: BipartiteGraph, model: SegmentRecommender, cls: type[SegmentHead]
+) -> None:
+    segmenter, head = fitted(KMeans(num_segments=3), model, graph), cls(DIM, 3)
+    model.add_segments(segmenter, head, graph)
+    randomise(head)
+    users = torch.arange(graph.num_users)
+    found, plain = model.embed(graph), model.encoder(graph)
+    torch.testing.assert_close(model.scorer(graph).score(users), found.users @ found.items.T)
+    new, _ = model.fold_in(plain.users[:4], plain.items)
+    torch.testing.assert_close(new, found.users[:4])
+
+
+def test_a_head_that_scores_pairs_itself_is_asked_for_scores(
+    graph: BipartiteGraph, model: SegmentRecommender
+) -> None:
+    assert model.product is None
+    segmenter, head = fitted(KMeans(num_segments=3), model, graph), GroupMLP(DIM, 3, hidden=4)
+    model.add_segments(segmenter, FiLM(DIM, 3))
+    assert model.product is None
+    model.add_segments(segmenter, head)
+    randomise(head)
+    found = model.embed(graph)
+    assert model.product is not None
+    pairs = model.product(found.users.unsqueeze(1), found.items)
+    torch.testing.assert_close(model.scorer(graph).score(torch.arange(graph.num_users)), pairs)
+
+
+@pytest.mark.parametrize(
+    ("head", "most"),
+    [
+        ("FiLM", 0.01),
+        ("LoRA", 0.02),
+        ({"name": "LoRA", "on": "both"}, 0.04),
+        ({"name": "LoRA", "rank": 16}, 0.1),
+    ],
+)
+def test_fine_tuning_trains_few_parameters_of_the_bundled_model(head: object, most: float) -> None:
+    """At most 10 % is what is promised; sizes are those of the bundled MovieLens and its text encoder."""
+    config = load_config("movielens/full")
+    encoder = ENCODERS.create(config.encoder, 663, 2398, torch.zeros(2398, 384))
+    model = SegmentRecommender(encoder)
+    model.add_segments(OneSegment(), HEADS.create(head, encoder.dim, config.segmenter["num_segments"]))
+    counts = model.parameter_counts()
+    assert model.trainable_share == counts["trainable"] / counts["total"]
+    assert 0 < model.trainable_share <= most
 
 
 def test_parameter_counts(graph: BipartiteGraph, model: SegmentRecommender) -> None:

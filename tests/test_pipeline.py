@@ -26,6 +26,7 @@ from tests.runs import (
     EACH,
     FULL,
     PLAIN,
+    PLAIN_SEGMENTS,
     RESTLESS,
     SCHEDULE,
     USERS,
@@ -198,6 +199,13 @@ class TestGlobalModel:
         assert result.decision is not None
         assert result.decision["served"] == "global"
         assert result.decision["global"] == result.decision["segmented"]
+
+    def test_a_head_that_does_not_start_there_is_never_called_the_global_model(self) -> None:
+        result = fit(on_data(PLAIN_SEGMENTS, fine_tune={"epochs": 0}))
+        assert result.decision is not None
+        assert result.decision["served"] == "segmented"
+        assert result.decision["segmented"] != result.decision["global"]
+        assert not scores(result).any()
 
     def test_falls_back_where_fine_tuning_harms(self, plain: Run) -> None:
         harmful = {**FULL["fine_tune"], "learning_rate": 50.0, "encoder_rate": 1.0}

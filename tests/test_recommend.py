@@ -10,7 +10,17 @@ from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.pipeline import fit
 from gnnseg.ranking import top_k
 from gnnseg.recommend import Recommendation, Recommender, as_json
-from tests.runs import GROUPS, ITEMS, USERS, WORDS, on_data, saved_baseline, saved_run, trained
+from tests.runs import (
+    GROUPS,
+    ITEMS,
+    PLAIN_SEGMENTS,
+    USERS,
+    WORDS,
+    on_data,
+    saved_baseline,
+    saved_run,
+    trained,
+)
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +187,28 @@ def test_a_mixture_scores_new_users_as_it_scores_known_ones(tmp_path: Path) -> N
     found = {r.item: r.score for r in recommender.recommend_for(liked, k=ITEMS)}
     assert known.keys() <= found.keys()
     assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["GroupMLP", "Experts", "SubgraphPropagation", {"name": "LoRA", "on": "both"}],
+    ids=str,
+)
+def test_somebody_new_with_a_known_history_gets_that_users_segmented_scores(
+    head: object, tmp_path: Path
+) -> None:
+    content = {**PLAIN_SEGMENTS, "head": head, "fine_tune": {**PLAIN_SEGMENTS["fine_tune"], "epochs": 8}}
+    result = fit(on_data(content, name="new", loss="BPR"), out=tmp_path / "run")
+    assert result.decision is not None
+    assert result.decision["served"] == "segmented"  # else this would say nothing about the head
+    recommender = Recommender.load(tmp_path / "run")
+    for user in ("1000", "1033"):
+        row = int(recommender.run.users.rows([user])[0])
+        liked = [recommender.run.items.ids[i] for i in recommender.run.train[row].indices]
+        known = {r.item: r.score for r in recommender.recommend([user], k=ITEMS)[user]}
+        found = {r.item: r.score for r in recommender.recommend_for(liked, k=ITEMS)}
+        assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
+        assert recommender.segments_for(liked) == recommender.segments_of(user)
 
 
 def test_no_run(tmp_path: Path) -> None:

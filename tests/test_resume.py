@@ -56,6 +56,13 @@ class TestInterrupted:
         assert whole.model is not None
         assert same_state(saved, whole.model)
 
+    @pytest.mark.parametrize("head", ["Experts", "SubgraphPropagation", "GroupMLP"])
+    def test_heads_that_take_something_from_the_graph(self, head: str, tmp_path: Path) -> None:
+        out, config = tmp_path / "run", load_config({**RESTLESS, "head": head})
+        with pytest.raises(KeyboardInterrupt):
+            run(config, out=out, tracker=Interrupt(2, 3))
+        assert_same(run(config, out=out, resume=out), run(config))
+
     def test_twice(self, whole: Run, tmp_path: Path) -> None:
         out, config = tmp_path / "run", load_config(RESTLESS)
         for stage, epoch, resume in [(1, 5, None), (2, 3, out)]:

@@ -209,3 +209,18 @@ def test_dynamic_hard_keeps_the_best_of_the_pool(pool: int) -> None:
     for user, row, choice in zip(batch.users.tolist(), drawn.tolist(), candidates.tolist(), strict=True):
         scores = {item: float(both.users[user] @ both.items[item]) for item in choice}
         assert sorted(row) == sorted(sorted(choice, key=lambda item: -scores[item])[:4])
+
+
+def test_hard_items_are_those_that_the_batchs_own_product_scores_best() -> None:
+    graph = random_graph()
+    users, items = torch.randn(graph.num_users, 4), torch.randn(graph.num_items, 3)
+
+    def product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return -(one[..., :3] - other).square().sum(-1)
+
+    batch = Batch.of(graph, torch.tensor([1, 4, 7]), torch.tensor([0, 0, 0]), product)
+    drawn = DynamicHard(graph, pool=4).draw(batch, Embeddings(users, items), 2, generator(2))
+    candidates = Uniform(graph).uniform(batch.users, 8, generator(2))
+    for user, row, choice in zip(batch.users.tolist(), drawn.tolist(), candidates.tolist(), strict=True):
+        best = sorted(choice, key=lambda item: -float(product(users[user], items[item])))[:2]
+        assert sorted(row) == sorted(best)

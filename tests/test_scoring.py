@@ -10,6 +10,7 @@ from gnnseg.scoring import (
     Constant,
     DotProduct,
     GraphFilter,
+    GroupNetworks,
     HistoryScorer,
     ItemGraph,
     Mixture,
@@ -35,6 +36,15 @@ MADE: dict[str, Scorer] = {
     ),
     "Constant": Constant(torch.arange(ITEMS)),
     "GraphFilter": GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT, RIGHT),
+    "DotProduct of longer vectors": DotProduct.of(
+        torch.from_numpy(rng.random((USERS, 5))).float(), torch.from_numpy(WEIGHTS[:, :5]), 3
+    ),
+    "GroupNetworks": GroupNetworks(
+        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((USERS, 3), (ITEMS, 3))),
+        torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]),
+        torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
+        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((2, 3, 4), (2, 4), (2, 4), (2,))),
+    ),
     "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
     "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
 }
@@ -91,6 +101,24 @@ def test_dot_product() -> None:
         for item in range(ITEMS):
             expected = sum(float(a) * float(b) for a, b in zip(users[user], items[item], strict=True))
             assert float(scores[row, item]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("longer", [1, 3, 12])
+def test_coordinates_beyond_a_product_are_added_to_it(longer: int) -> None:
+    users, items = torch.randn(USERS, 3 + longer), torch.randn(ITEMS, 3 + longer)
+    rows = torch.tensor([4, 1])
+    torch.testing.assert_close(DotProduct.of(users, items, 3).score(rows), users[rows] @ items.T)
+    users[:, 3:] = 0
+    alone = DotProduct(users[:, :3], items[:, :3]).score(rows)
+    assert torch.equal(DotProduct.of(users, items, 3).score(rows), alone)
+
+
+def test_group_networks_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users of one group at once, or one at a time."""
+    scorer, users = MADE["GroupNetworks"], torch.arange(USERS)
+    whole = scorer.score(users)
+    monkeypatch.setattr("gnnseg.scoring.group_networks.BLOCK_VALUES", 1)
+    torch.testing.assert_close(scorer.score(users), whole)
 
 
 def test_constant() -> None:

@@ -129,6 +129,8 @@ def _show(result: Run, out: Path) -> None:
             f"served: the {d['served']} model.",
             highlight=False,
         )
+        share = f"{d['trainable_share']:.1%}"
+        progress.out.print(f"Fine-tuning trained {share} of the parameters.", highlight=False)
     if result.mixture is not None:
         name = (result.config.term or {})["name"]
         progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)

@@ -24,7 +24,7 @@ from gnnseg.components import Kind
 from gnnseg.config.dataset import DatasetConfig, validated
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
-from gnnseg.heads import HEADS
+from gnnseg.heads import HEADS, SegmentHead
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
@@ -190,6 +190,8 @@ class Config(BaseModel):
             encoder = ENCODERS.create(self.encoder, 1, 2, features)
             for spec in self.regularizers:
                 REGULARIZERS.create(spec).check(encoder)
+            if self.head is not None:
+                self._check_loss(HEADS.create(self.head, encoder.dim, 2))
         for key, form in self.search.items():
             for value in space.ends(form):
                 self.with_settings({key: value})
@@ -206,6 +208,16 @@ class Config(BaseModel):
             raise ConfigError("'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'")
         if self.term_weight is not None and self.term is None:
             raise ConfigError("'term_weight' needs a 'term' to weigh; name one, or leave it out")
+
+    def _check_loss(self, head: SegmentHead) -> None:
+        """Refuse a loss that multiplies whole tables where scores are no dot products."""
+        loss = LOSSES.create(self.loss)
+        if not head.is_dot_product and (loss.cosine or not loss.draws):
+            name, kind = self.loss["name"], type(head).__name__
+            raise ConfigError(
+                f"{kind} scores pairs by a network and needs a loss of drawn pairs without cosines "
+                f"(got {name}); use BinaryCrossEntropy, SquaredError or BPR"
+            )
 
     def with_settings(self, settings: Mapping[str, Any]) -> Config:
         """The config with other values at some dotted keys.

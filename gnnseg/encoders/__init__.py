@@ -6,6 +6,7 @@ from gnnseg.encoders.graphsage import GraphSAGE
 from gnnseg.encoders.lightgcn import LightGCN
 from gnnseg.encoders.matrix_factorization import MatrixFactorization
 from gnnseg.encoders.spectral_filter import SpectralFilter
+from gnnseg.encoders.text_mean import TextMean
 
 __all__ = [
     "ENCODERS",
@@ -15,6 +16,7 @@ __all__ = [
     "LightGCN",
     "MatrixFactorization",
     "SpectralFilter",
+    "TextMean",
 ]
 
 ENCODERS: Kind[Encoder] = Kind("encoder", Encoder, "gnnseg.encoders")

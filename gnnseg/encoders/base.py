@@ -94,7 +94,7 @@ class GraphEncoder(Encoder):
             self.register_buffer("item_features", item_features.clone())
         if item_features is not None and self.starts_from_features:
             with torch.no_grad():
-                self.items.weight.copy_(_project(item_features, self.items.weight, init_scale))
+                self.items.weight.copy_(principal_components(item_features, self.items.weight, init_scale))
 
     def inputs(self) -> Tensor:
         """Layer 0: users above items, ``[U+I, d]``."""
@@ -126,8 +126,17 @@ def _average(histories: sp.csr_matrix, items: Tensor) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
-def _project(features: Tensor, start: Tensor, scale: float) -> Tensor:
-    """The first ``d`` principal components of ``features``, scaled; columns past ``f`` keep ``start``."""
+def principal_components(features: Tensor, start: Tensor, scale: float) -> Tensor:
+    """The first ``d`` principal components of ``features``, brought to one spread over all of them.
+
+    Args:
+        features: ``[I, f]``.
+        start: ``[I, d]``; where ``d`` is above ``f``, its last columns are kept.
+        scale: Standard deviation of all numbers together.
+
+    Returns:
+        ``[I, d]``.
+    """
     centred = (features - features.mean(0)).double()
     values, vectors = torch.linalg.eigh(centred.T @ centred)
     order = values.argsort(descending=True)[: start.shape[1]]

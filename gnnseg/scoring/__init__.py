@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
 from gnnseg.scoring.graph_filter import GraphFilter
+from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
 from gnnseg.scoring.local import Gated, LocalScorer, MemberItems, MemberLift
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
@@ -19,6 +20,7 @@ __all__ = [
     "DotProduct",
     "Gated",
     "GraphFilter",
+    "GroupNetworks",
     "HistoryScorer",
     "ItemGraph",
     "LocalScorer",
@@ -32,7 +34,8 @@ __all__ = [
 ]
 
 SCORERS: dict[str, type[Scorer]] = {
-    cls.__name__: cls for cls in (Constant, DotProduct, GraphFilter, ItemGraph, MemberItems, MemberLift)
+    cls.__name__: cls
+    for cls in (Constant, DotProduct, GraphFilter, GroupNetworks, ItemGraph, MemberItems, MemberLift)
 }
 """What a run on disk can hold, by itself or in a mixture: each is built from the tensors of its state."""
 

@@ -17,20 +17,42 @@ class DotProduct(Scorer):
     Args:
         users: ``[U, d]``.
         items: ``[I, d]``.
+        more_users: Further coordinates, ``[U, e]``, multiplied apart from the others: as long as they are
+            zero, scores are bit for bit those without them, which those of longer vectors would not be.
+        more_items: Likewise, ``[I, e]``.
     """
 
     users: Tensor
     items: Tensor
+    more_users: Tensor | None
+    more_items: Tensor | None
 
-    def __init__(self, users: Tensor, items: Tensor) -> None:
+    def __init__(
+        self,
+        users: Tensor,
+        items: Tensor,
+        more_users: Tensor | None = None,
+        more_items: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.num_items = len(items)
-        self.register_buffer("users", users.detach().contiguous())
-        self.register_buffer("items", items.detach().contiguous())
+        tables = {"users": users, "items": items, "more_users": more_users, "more_items": more_items}
+        for name, table in tables.items():
+            self.register_buffer(name, None if table is None else table.detach().contiguous())
+
+    @classmethod
+    def of(cls, users: Tensor, items: Tensor, dim: int) -> DotProduct:
+        """Of longer vectors ``[U, e]`` and ``[I, e]`` whose first ``dim`` coordinates are scored apart."""
+        if users.shape[1] == dim:
+            return cls(users, items)
+        return cls(users[:, :dim], items[:, :dim], users[:, dim:], items[:, dim:])
 
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
-        return self.users[users] @ self.items.T
+        scores = self.users[users] @ self.items.T
+        if self.more_users is None or self.more_items is None:
+            return scores
+        return scores.addmm_(self.more_users[users], self.more_items.T)
 
 
 class Constant(HistoryScorer):

@@ -4,6 +4,7 @@ from gnnseg.segments.base import Segmenter
 from gnnseg.segments.clusters import GaussianMixture, KMeans, OneSegment
 from gnnseg.segments.communities import Leiden, Louvain
 from gnnseg.segments.consensus import SEGMENTERS, Consensus
+from gnnseg.segments.scores import ScoreKMeans
 
 __all__ = [
     "SEGMENTERS",
@@ -13,5 +14,6 @@ __all__ = [
     "Leiden",
     "Louvain",
     "OneSegment",
+    "ScoreKMeans",
     "Segmenter",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gnnseg.batch import Batch
 from gnnseg.config import Schedule
-from gnnseg.encoders import ENCODERS, Encoder, GraphEncoder, LightGCN
+from gnnseg.encoders import ENCODERS, Encoder, GraphEncoder, LightGCN, TextMean
 from gnnseg.errors import ConfigError
 from gnnseg.losses import BPR
 from gnnseg.model import SegmentRecommender
@@ -28,7 +28,8 @@ each_class = pytest.mark.parametrize("cls", REGULARIZERS.classes().values(), ids
 def encoder_of(cls: type[Any] = LightGCN) -> Any:
     torch.manual_seed(0)
     options = {"init_scale": 1.0} if issubclass(cls, GraphEncoder) else {}
-    return cls(GRAPH.num_users, GRAPH.num_items, dim=5, **options).train()
+    features = torch.randn(GRAPH.num_items, 7) if cls is TextMean else None
+    return cls(GRAPH.num_users, GRAPH.num_items, features, dim=5, **options).train()
 
 
 def batch_of(rows: Tensor, count: int = 3) -> Batch:

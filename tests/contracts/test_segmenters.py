@@ -19,7 +19,7 @@ LEARNERS = sorted(set(NAMES) - {"OneSegment"})
 """Segmenters with anything to learn."""
 NESTED = {"Consensus": {"views": ["Leiden", {"name": "KMeans", "num_segments": GROUPS}]}}
 FROM_GRAPH = {"Louvain", "Leiden", "Consensus"}
-FROM_VECTORS = {"KMeans", "GaussianMixture", "Consensus"}
+FROM_VECTORS = {"KMeans", "GaussianMixture", "ScoreKMeans", "Consensus"}
 
 
 def make(name: str, **given: Any) -> Segmenter:
