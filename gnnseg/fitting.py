@@ -10,7 +10,6 @@ from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.encoders import ENCODERS
 from gnnseg.evaluation import evaluate
-from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
@@ -108,7 +107,7 @@ def fit_model(
     if config.segmenter is None or config.head is None:
         return model, None
     with clock("segments"), tracker.task("segments", 1) as task:
-        _add_segments(config, model, graph, progress)
+        _add_segments(config, model, data, progress)
         task.advance()
     progress.stage = 2
     with clock("head"):
@@ -123,13 +122,12 @@ def fit_model(
     return model, decision
 
 
-def _add_segments(
-    config: Config, model: SegmentRecommender, graph: BipartiteGraph, progress: Progress
-) -> None:
+def _add_segments(config: Config, model: SegmentRecommender, data: Prepared, progress: Progress) -> None:
     """Fit segments on the global model and put an identity head on it; stage 2 resumed needs sizes only."""
+    graph = data.graph
     segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
     if progress.resumed is None:
-        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"))
+        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"), data.users)
         num_segments = segmenter.num_segments
     else:
         num_segments = progress.resumed[0]["model.segmenter.memberships"].shape[1]
@@ -141,7 +139,7 @@ def _add_segments(
 def describe_segments(
     config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
 ) -> dict[str, Any] | None:
-    """Content of ``segments.json``: how many, how good, and the profile of each."""
+    """Content of ``segments.json``: how many, how good, the users outside, and the profile of each."""
     segmenter = model.segmenter
     if segmenter is None or config.segmenter is None:
         return None
@@ -152,9 +150,17 @@ def describe_segments(
         measured = quality(segmenter, data.graph, embeddings, numpy_rng(config.seed, "quality"))
         rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
         measured["stability"] = stability(
-            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs
+            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs, data.users
         )
         task.advance()
     memberships = segmenter.memberships.cpu().numpy()
     found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
-    return {"num_segments": segmenter.num_segments, "quality": measured, "segments": found}
+    for segment, name in zip(found, segmenter.names or (), strict=False):
+        segment["group"] = name
+    outside = int((segmenter.labels < 0).sum())
+    return {
+        "num_segments": segmenter.num_segments,
+        "outside": outside,
+        "quality": measured,
+        "segments": found,
+    }

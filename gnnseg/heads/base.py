@@ -31,7 +31,7 @@ class SegmentHead(Component, nn.Module, ABC):
 
         Args:
             embeddings: Users ``[B, d]`` and items ``[I, d]``.
-            memberships: Rows sum to one, ``[B, S]``.
+            memberships: Rows sum to one, or are zero for users whose vectors stay as they are, ``[B, S]``.
 
         Returns:
             Users ``[B, e]`` and items ``[I, e]``.
