@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.segments.anchored import Anchored
 from gnnseg.segments.base import check_users
 
+log = logging.getLogger(__name__)
+
 
 class Density(Anchored):
     """Dense regions among at most ``max_users`` users, drawn, whom all others are assigned by.
@@ -22,7 +25,8 @@ class Density(Anchored):
     nobody is in it: everybody keeps the global model.
 
     Args:
-        min_users: Users, itself included, that make a place dense; the smallest segment.
+        min_users: Users, itself included, that make a place dense; the smallest segment, at least 2. Of the
+            users drawn, where not all are.
         max_users: Users among whom regions are found; the cost is quadratic in these alone.
         kwargs: Hyper-parameters of :class:`Anchored`.
     """
@@ -48,10 +52,12 @@ class Density(Anchored):
         points = self.points(embeddings.users.detach())
         drawn = np.sort(rng.permutation(len(points))[: self.max_users])
         sample = points[torch.from_numpy(drawn).to(points.device)]
-        wanted = max(2, round(self.min_users * len(drawn) / len(points)))
-        labels, anchor, radii = self._regions(sample.double().cpu().numpy(), min(wanted, len(drawn)))
+        wanted = min(max(2, self.min_users), len(drawn))
+        labels, anchor, radii = self._regions(sample.double().cpu().numpy(), wanted)
         chosen = torch.from_numpy(anchor).to(points.device)
         found = np.unique(labels[anchor], return_inverse=True)[1].reshape(-1)
+        if not len(found):
+            log.warning("%s found no dense place: nobody is in a segment", type(self).__name__)
         self.learn_anchors(sample[chosen], found, np.ones(anchor.sum()), radii[anchor])
         memberships = self(embeddings.users.detach())
         memberships[torch.from_numpy(drawn[labels < 0]).to(points.device)] = 0
