@@ -56,7 +56,7 @@ class Component:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = _checked(cls.__init__, cls)  # type: ignore[method-assign]
+            cls.__init__ = _checked(cls.__init__)  # type: ignore[method-assign]
 
     @classmethod
     def hyperparameters(cls) -> dict[str, Hyperparameter]:
@@ -88,12 +88,12 @@ def _own_hyperparameters(init: Callable[..., None]) -> tuple[dict[str, Hyperpara
     return own, passes_on
 
 
-def _checked(init: Callable[..., None], owner: type[Component]) -> Callable[..., None]:
+def _checked(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def checked_init(self: Component, *args: Any, **kwargs: Any) -> None:
         own, _ = _own_hyperparameters(init)
         given = {name: value for name, value in kwargs.items() if name in own}
-        checked = _validate({name: own[name] for name in given}, given, f"{owner.__name__}: ")
+        checked = _validate({name: own[name] for name in given}, given, f"{type(self).__name__}: ")
         init(self, *args, **{**kwargs, **checked})
 
     return checked_init

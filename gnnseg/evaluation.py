@@ -48,7 +48,7 @@ class Evaluation:
         """Metrics of the users in each segment.
 
         Args:
-            labels: Segment of every user, ``[U]``.
+            labels: Segment of every user, -1 for none, ``[U]``.
             num_segments: ``S``.
         """
         own = labels[self.users]

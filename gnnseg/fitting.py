@@ -14,7 +14,6 @@ from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
 from gnnseg.gates import choose_gates, gated
-from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
@@ -121,7 +120,7 @@ def fit_segmented(
     decision = mixture = local = None
     if config.segmenter is not None:
         with clock("segments"), tracker.task("segments", 1) as task:
-            _add_segments(config, model, data.graph, progress)
+            _add_segments(config, model, data, progress)
             task.advance()
     if config.head is not None:
         decision = _fine_tune(config, data, model, progress, tracker, clock)
@@ -195,13 +194,12 @@ def _add_local(
     return gated(scorer, local, gates, np.diff(data.train.indptr)), about
 
 
-def _add_segments(
-    config: Config, model: SegmentRecommender, graph: BipartiteGraph, progress: Progress
-) -> None:
+def _add_segments(config: Config, model: SegmentRecommender, data: Prepared, progress: Progress) -> None:
     """Fit segments on the global model and put an identity head on it; a resumed stage 2 has them already."""
+    graph = data.graph
     segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
     if progress.resumed is None:
-        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"))
+        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"), data.users)
     else:
         segmenter.load_state_dict(under("model.segmenter.", progress.resumed[0]))
     if config.head is None:
@@ -215,7 +213,7 @@ def _add_segments(
 def describe_segments(
     config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
 ) -> dict[str, Any] | None:
-    """Content of ``segments.json``: how many, how good, and the profile of each."""
+    """Content of ``segments.json``: how many, how good, the users outside, and the profile of each."""
     segmenter = model.segmenter
     if segmenter is None or config.segmenter is None:
         return None
@@ -226,9 +224,17 @@ def describe_segments(
         measured = quality(segmenter, data.graph, embeddings, numpy_rng(config.seed, "quality"))
         rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
         measured["stability"] = stability(
-            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs
+            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs, data.users
         )
         task.advance()
     memberships = segmenter.memberships.cpu().numpy()
     found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
-    return {"num_segments": segmenter.num_segments, "quality": measured, "segments": found}
+    for segment, name in zip(found, segmenter.names or (), strict=False):
+        segment["group"] = name
+    outside = int((segmenter.labels < 0).sum())
+    return {
+        "num_segments": segmenter.num_segments,
+        "outside": outside,
+        "quality": measured,
+        "segments": found,
+    }

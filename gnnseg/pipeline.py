@@ -28,6 +28,7 @@ from gnnseg.run_folder import (
     unfinished,
 )
 from gnnseg.scoring import Scorer
+from gnnseg.segments.base import strongest
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, JsonLines, Tracker, Trackers
 
@@ -210,7 +211,7 @@ def evaluate_run(
     found = evaluate(saved.scorer.to(target), held_out, seen, metrics, data.popularity, tracker=tracker)
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
-        segments = found.by_segment(saved.memberships.argmax(1).numpy(), saved.memberships.shape[1])
+        segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
     return {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
 
 

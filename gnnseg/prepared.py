@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config, DatasetConfig
-from gnnseg.data import SOURCES, SPLITS, Dataset, Parts
+from gnnseg.data import SOURCES, SPLITS, Dataset, Parts, UserData
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import Scorer
@@ -51,6 +51,11 @@ class Prepared:
     def popularity(self) -> np.ndarray:
         """Training interactions of each item, ``[I]``."""
         return np.bincount(self.parts.train.items, minlength=self.dataset.num_items)
+
+    @property
+    def users(self) -> UserData:
+        """What is known of the users, test and validation left out."""
+        return UserData.of(self.dataset, self.parts.train)
 
     def describe(self) -> dict[str, Any]:
         """Name, digest and sizes."""

@@ -6,5 +6,17 @@ from gnnseg.data.ids import IdMap
 from gnnseg.data.interactions import Interactions
 from gnnseg.data.sources import SOURCES, Source
 from gnnseg.data.splits import SPLITS, Parts, Split
+from gnnseg.data.user_data import UserData
 
-__all__ = ["SOURCES", "SPLITS", "Dataset", "Filters", "IdMap", "Interactions", "Parts", "Source", "Split"]
+__all__ = [
+    "SOURCES",
+    "SPLITS",
+    "Dataset",
+    "Filters",
+    "IdMap",
+    "Interactions",
+    "Parts",
+    "Source",
+    "Split",
+    "UserData",
+]

@@ -1,19 +1,39 @@
 """Segmenters; a bare segmenter name in YAML is a class of this module."""
 
+from gnnseg.segments.anchored import Agglomerative
 from gnnseg.segments.base import Segmenter
-from gnnseg.segments.clusters import GaussianMixture, KMeans, OneSegment
-from gnnseg.segments.communities import Leiden, Louvain
+from gnnseg.segments.clusters import GaussianMixture, KMeans, MiniBatchKMeans, OneSegment
 from gnnseg.segments.consensus import SEGMENTERS, Consensus
+from gnnseg.segments.controls import Random
+from gnnseg.segments.density import DBSCAN, HDBSCAN
+from gnnseg.segments.groups import ByActivity, ByColumn, ByTime
+from gnnseg.segments.modular import Leiden, Louvain
+from gnnseg.segments.networks import read_partition, write_partition
+from gnnseg.segments.propagation import LabelPropagation
 from gnnseg.segments.scores import ScoreKMeans
+from gnnseg.segments.spectral import CoClustering, Spectral
 
 __all__ = [
+    "DBSCAN",
+    "HDBSCAN",
     "SEGMENTERS",
+    "Agglomerative",
+    "ByActivity",
+    "ByColumn",
+    "ByTime",
+    "CoClustering",
     "Consensus",
     "GaussianMixture",
     "KMeans",
+    "LabelPropagation",
     "Leiden",
     "Louvain",
+    "MiniBatchKMeans",
     "OneSegment",
+    "Random",
     "ScoreKMeans",
     "Segmenter",
+    "Spectral",
+    "read_partition",
+    "write_partition",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,14 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gnnseg.components import PositiveFloat, PositiveInt
+from gnnseg.data import UserData
 from gnnseg.graph import BipartiteGraph, Embeddings
-from gnnseg.segments.base import Segmenter, as_seed, check_users, soft_assign, spread
+from gnnseg.segments.base import Centred, Segmenter, as_seed, check_users, spread
 
 
 class OneSegment(Segmenter):
     """Everybody in one segment: the control that shows what segments bring."""
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
         """Learns nothing."""
         self.learned(memberships=torch.ones(len(embeddings.users), 1, device=embeddings.users.device))
         return self
@@ -27,52 +34,59 @@ class OneSegment(Segmenter):
         return torch.ones(len(users), 1, device=users.device)
 
 
-class KMeans(Segmenter):
+class KMeans(Centred):
     """K-means on the users' directions (Lloyd 1982, doi 10.1109/TIT.1982.1056489), softened.
-
-    A membership falls with the squared distance to the centre, measured in units of ``temperature`` times
-    the mean squared distance of users to their own centre.
 
     Args:
         num_segments: ``S``.
-        temperature: Softness; towards zero every user is in one segment.
-        normalize: Cluster directions (unit vectors) instead of the vectors themselves.
         num_starts: K-means runs, the best of which is kept.
+        kwargs: Hyper-parameters of :class:`Centred`.
     """
 
-    centres: Tensor
-    width: Tensor
-
-    def __init__(
-        self,
-        *,
-        num_segments: PositiveInt = 6,
-        temperature: PositiveFloat = 0.25,
-        normalize: bool = True,
-        num_starts: PositiveInt = 4,
-    ) -> None:
-        super().__init__()
+    def __init__(self, *, num_segments: PositiveInt = 6, num_starts: PositiveInt = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._wanted = num_segments
-        self.temperature = temperature
-        self.normalize = normalize
         self.num_starts = num_starts
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
         """Learn the centres."""
         check_users(embeddings.users, self._wanted)
-        points = self._points(embeddings.users)
-        centres, labels = kmeans(points, self._wanted, self.num_starts, rng)
+        points = self.points(embeddings.users)
+        centres, labels = self._cluster(points, rng)
         self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
         self.learned(memberships=self(embeddings.users))
         return self
 
-    def forward(self, users: Tensor) -> Tensor:
-        """``[B, d] -> [B, S]``."""
-        self.check_learned("centres")
-        return soft_assign(self._points(users), self.centres, self.width)
+    def _cluster(self, points: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Centres ``[S, d]`` and labels ``[U]`` of points ``[U, d]``."""
+        return kmeans(points, self._wanted, self.num_starts, rng)
 
-    def _points(self, users: Tensor) -> Tensor:
-        return F.normalize(users, dim=1) if self.normalize else users
+
+class MiniBatchKMeans(KMeans):
+    """K-means on samples of users (Sculley 2010, doi 10.1145/1772690.1772862), for many of them.
+
+    Centres are moved to the means of their users once more at the end.
+
+    Args:
+        batch_size: Users in a sample.
+        kwargs: Hyper-parameters of :class:`KMeans`.
+    """
+
+    def __init__(self, *, batch_size: PositiveInt = 4096, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_size = batch_size
+
+    def _cluster(self, points: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        centres, labels = kmeans(points, self._wanted, self.num_starts, rng, self.batch_size)
+        sizes = labels.bincount(minlength=self._wanted).unsqueeze(1)
+        means = torch.zeros_like(centres).index_add(0, labels, points) / sizes.clamp(min=1)
+        return torch.where(sizes > 0, means, centres), labels
 
 
 class GaussianMixture(Segmenter):
@@ -103,7 +117,13 @@ class GaussianMixture(Segmenter):
         self.normalize = normalize
         self.floor = floor
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
         """Learn weights, means and variances."""
         import warnings
 
@@ -144,17 +164,33 @@ class GaussianMixture(Segmenter):
 
 
 def kmeans(
-    points: Tensor, num_segments: int, num_starts: int, rng: np.random.Generator
+    points: Tensor,
+    num_segments: int,
+    num_starts: int,
+    rng: np.random.Generator,
+    batch_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Centres ``[S, d]`` and labels ``[U]`` by scikit-learn; fewer different points give equal centres."""
+    """Centres ``[S, d]`` and labels ``[U]`` by scikit-learn; fewer different points give equal centres.
+
+    Args:
+        points: ``[U, d]``.
+        num_segments: ``S``.
+        num_starts: Runs, the best of which is kept.
+        rng: Source of all randomness.
+        batch_size: Points in a sample, or None for all points at every step.
+    """
     import warnings
 
     from sklearn import cluster, exceptions
 
+    options = {"n_init": num_starts, "random_state": as_seed(rng)}
+    model = (
+        cluster.KMeans(num_segments, **options)
+        if batch_size is None
+        else cluster.MiniBatchKMeans(num_segments, batch_size=batch_size, **options)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        fitted = cluster.KMeans(num_segments, n_init=num_starts, random_state=as_seed(rng)).fit(
-            points.detach().double().cpu().numpy()
-        )
+        fitted = model.fit(points.detach().double().cpu().numpy())
     centres = torch.from_numpy(fitted.cluster_centers_).to(points)
     return centres, torch.from_numpy(fitted.labels_.astype(np.int64)).to(points.device)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from gnnseg.components import Kind, PositiveFloat, PositiveInt, Spec
+from gnnseg.data import UserData
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.segments.base import Segmenter, check_users, soft_assign, spread
@@ -61,19 +62,37 @@ class Consensus(Segmenter):
         """The segmenters of the views."""
         return cast(list[Segmenter], list(self.views))
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
-        """Fit every view, then cluster their memberships."""
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
+        """Fit every view, then cluster the memberships of the users whom any of them has in a segment.
+
+        Raises:
+            ConfigError: If there are fewer of those than segments.
+        """
         check_users(embeddings.users, self._wanted)
         for view in self.members:
-            view.fit(graph, embeddings, rng)
+            view.fit(graph, embeddings, rng, users)
         points = torch.cat([view.memberships for view in self.members], dim=1)
-        centres, labels = kmeans(points, self._wanted, self.num_starts, rng)
-        self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
-        self.learned(memberships=soft_assign(points, self.centres, self.width))
+        inside = points[points.sum(1) > 0]
+        if len(inside) < self._wanted:
+            raise ConfigError(
+                f"'num_segments' must be at most the number of users whom a view has in a segment, "
+                f"{len(inside)} (got {self._wanted})"
+            )
+        centres, labels = kmeans(inside, self._wanted, self.num_starts, rng)
+        self.learned(centres=centres, width=self.temperature * spread(inside, centres, labels))
+        self.learned(memberships=self._assign(points))
         return self
 
     def forward(self, users: Tensor) -> Tensor:
-        """``[B, d] -> [B, S]``."""
+        """``[B, d] -> [B, S]``; who is outside for every view is outside."""
         self.check_learned("centres")
-        points = torch.cat([view(users) for view in self.members], dim=1)
-        return soft_assign(points, self.centres, self.width)
+        return self._assign(torch.cat([view(users) for view in self.members], dim=1))
+
+    def _assign(self, points: Tensor) -> Tensor:
+        return soft_assign(points, self.centres, self.width) * (points.sum(1, keepdim=True) > 0)

@@ -40,7 +40,7 @@ def profiles(
     """
     matrix = graph.biadjacency()
     weights = np.asarray(matrix.T @ memberships, dtype=np.float64).T
-    labels = memberships.argmax(1)
+    labels = np.where(memberships.any(axis=1), memberships.argmax(1), -1)
     activity = np.diff(matrix.indptr)
     tag_names, item_tags = _tag_matrix(tags)
     result = []

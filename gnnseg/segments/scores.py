@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.components import PositiveFloat, PositiveInt
+from gnnseg.data import UserData
 from gnnseg.errors import DataError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.segments.base import Segmenter, check_users, soft_assign, spread
@@ -44,7 +45,13 @@ class ScoreKMeans(Segmenter):
         self.temperature = temperature
         self.num_starts = num_starts
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
         """Learn the root and the centres."""
         check_users(embeddings.users, self._wanted)
         items = embeddings.items.detach().double()

@@ -10,7 +10,7 @@ from tests.runs import USERS, saved_baseline, saved_run
 def test_json() -> None:
     found = printed("segments", saved_run())
     assert found == json.loads((saved_run() / "segments.json").read_text())
-    assert found.keys() == {"num_segments", "quality", "segments"}
+    assert found.keys() == {"num_segments", "outside", "quality", "segments"}
     assert {"modularity", "silhouette", "stability"} <= found["quality"].keys()
     assert [s["segment"] for s in found["segments"]] == [0, 1, 2]
     assert sum(s["users"] for s in found["segments"]) == USERS

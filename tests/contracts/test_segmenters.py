@@ -11,15 +11,29 @@ from torch import Tensor
 from gnnseg.errors import ConfigError, DataError, NotFittedError
 from gnnseg.graph import Embeddings
 from gnnseg.segments import SEGMENTERS, Segmenter
+from gnnseg.segments.base import strongest
 from tests.segments.planted import GROUPS, Planted, fit, graph_of, plant, relabelled
 
 NAMES = sorted(SEGMENTERS.classes())
 SIZED = sorted(n for n, cls in SEGMENTERS.classes().items() if "num_segments" in cls.hyperparameters())
 LEARNERS = sorted(set(NAMES) - {"OneSegment"})
 """Segmenters with anything to learn."""
-NESTED = {"Consensus": {"views": ["Leiden", {"name": "KMeans", "num_segments": GROUPS}]}}
-FROM_GRAPH = {"Louvain", "Leiden", "Consensus"}
-FROM_VECTORS = {"KMeans", "GaussianMixture", "ScoreKMeans", "Consensus"}
+FINDERS = sorted(set(LEARNERS) - {"Random", "ByActivity"})
+"""Segmenters that must find what was planted."""
+NESTED = {
+    "Consensus": {"views": ["Leiden", {"name": "KMeans", "num_segments": GROUPS}]},
+    "ByColumn": {"columns": ["group"]},
+    "LabelPropagation": {"on": "users"},
+}
+FROM_GRAPH = {"Louvain", "Leiden", "LabelPropagation", "CoClustering", "Consensus", "ByActivity", "ByTime"}
+FROM_VECTORS = {
+    *("KMeans", "MiniBatchKMeans", "GaussianMixture", "DBSCAN", "HDBSCAN"),
+    *("Spectral", "Agglomerative", "ScoreKMeans", "Consensus"),
+}
+OUTSIDE = {"DBSCAN", "HDBSCAN"}
+"""Segmenters that may leave users outside every segment."""
+NEEDY = sorted(n for n in NAMES if n in {"ByColumn", "ByTime"})
+"""Segmenters that need more than graph and vectors."""
 
 
 def make(name: str, **given: Any) -> Segmenter:
@@ -38,34 +52,43 @@ def strangers() -> Tensor:
     return torch.randn(25, 8, generator=torch.Generator().manual_seed(3))
 
 
-def check(memberships: Tensor, rows: int) -> None:
+def check(memberships: Tensor, rows: int, name: str) -> None:
     assert memberships.dtype == torch.float32
     assert memberships.shape[0] == rows
     assert memberships.shape[1] >= 1
     assert torch.isfinite(memberships).all()
     assert (memberships >= 0).all()
-    torch.testing.assert_close(memberships.sum(1), torch.ones(rows))
+    sums = memberships.sum(1)
+    outside = sums == 0
+    torch.testing.assert_close(sums[~outside], torch.ones(int((~outside).sum())))
+    assert name in OUTSIDE or not outside.any()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults(name: str, planted: Planted, strangers: Tensor) -> None:
-    segmenter = fit(SEGMENTERS.create(name), planted)
-    check(segmenter.memberships, 90)
+    required = {"columns": ["group"]} if name == "ByColumn" else {}
+    segmenter = fit(SEGMENTERS.create({"name": name, **required}), planted)
+    check(segmenter.memberships, 90, name)
     assert segmenter.num_segments == segmenter.memberships.shape[1]
-    assert torch.equal(segmenter.labels, segmenter.memberships.argmax(1))
+    inside = segmenter.memberships.sum(1) > 0
+    assert torch.equal(segmenter.labels[inside], segmenter.memberships[inside].argmax(1))
+    assert (segmenter.labels[~inside] == -1).all()
+    assert segmenter.names is None or len(segmenter.names) == segmenter.num_segments
     found = segmenter(strangers)
-    check(found, 25)
+    check(found, 25, name)
     assert found.shape[1] == segmenter.num_segments
     assert not any(parameter.requires_grad for parameter in segmenter.parameters())
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_planted_segments_are_found(name: str, planted: Planted) -> None:
-    segmenter = fit(make(name), planted)
+@pytest.mark.parametrize("name", FINDERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_segments_are_found(name: str, seed: int) -> None:
+    planted = plant(seed=seed)
+    segmenter = fit(make(name), planted, seed)
     assert segmenter.num_segments == GROUPS
-    assert adjusted_rand_score(segmenter.labels.numpy(), planted.groups) == 1
-    by_vectors = segmenter(planted.embeddings.users).argmax(1)
-    assert adjusted_rand_score(by_vectors.numpy(), planted.groups) == 1
+    assert adjusted_rand_score(segmenter.labels.numpy(), planted.groups) > 0.95
+    by_vectors = strongest(segmenter(planted.embeddings.users))
+    assert adjusted_rand_score(by_vectors.numpy(), planted.groups) > 0.95
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,9 +133,14 @@ def test_the_given_is_left_as_it_is(name: str, planted: Planted) -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_learned_from_what_is_given(name: str, planted: Planted) -> None:
     other = plant(seed=9)
-    base = fit(make(name), planted).memberships
-    graph_changed = fit(make(name), Planted(other.graph, planted.embeddings, planted.groups)).memberships
-    vectors_changed = fit(make(name), Planted(planted.graph, other.embeddings, planted.groups)).memberships
+    base, graph_changed, vectors_changed = (
+        fit(make(name), Planted(graph, vectors, planted.groups)).memberships
+        for graph, vectors in (
+            (planted.graph, planted.embeddings),
+            (other.graph, planted.embeddings),
+            (planted.graph, other.embeddings),
+        )
+    )
     assert torch.equal(base, graph_changed) == (name not in FROM_GRAPH)
     assert torch.equal(base, vectors_changed) == (name not in FROM_VECTORS)
 
@@ -121,11 +149,11 @@ def test_learned_from_what_is_given(name: str, planted: Planted) -> None:
 def test_gradients_do_not_leak(name: str, planted: Planted) -> None:
     users, items = planted.embeddings
     tracked = Embeddings(users.clone().requires_grad_(), items)
-    segmenter = make(name).fit(planted.graph, tracked, np.random.default_rng(0))
+    segmenter = fit(make(name), Planted(planted.graph, tracked, planted.groups))
     assert not any(buffer.requires_grad for buffer in segmenter.buffers())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"Random"}))
 def test_permuting_users(name: str, planted: Planted) -> None:
     # K-means, mixtures and Louvain visit users in a drawn order, so on vague data they end elsewhere; on
     # data with one clear optimum, as planted, all must end in it, up to the numbers of the segments.
@@ -136,7 +164,9 @@ def test_permuting_users(name: str, planted: Planted) -> None:
         Embeddings(users[torch.from_numpy(order)], items),
         planted.groups[order],
     )
-    base, moved = fit(make(name), planted), fit(make(name), permuted)
+    # of users who are equally near, the first rows are taken, so this graph has to be the bipartite one
+    given = {"on": "bipartite"} if name == "LabelPropagation" else {}
+    base, moved = fit(make(name, **given), planted), fit(make(name, **given), permuted)
     expected = base.memberships[torch.from_numpy(order)]
     # the mixture stops where its likelihood grows by less than its tolerance, so not at the very optimum
     torch.testing.assert_close(relabelled(moved.memberships, expected), expected, rtol=0, atol=1e-3)
@@ -193,7 +223,7 @@ def test_vectors_that_are_not_finite(name: str, wrong: float, planted: Planted) 
     users[7, 2] = wrong
     segmenter = make(name)
     with pytest.raises(DataError, match="user vectors hold NaN or infinite values"):
-        segmenter.fit(planted.graph, Embeddings(users, planted.embeddings.items), np.random.default_rng(0))
+        fit(segmenter, Planted(planted.graph, Embeddings(users, planted.embeddings.items), planted.groups))
     with pytest.raises(NotFittedError):
         _ = segmenter.num_segments
 
@@ -208,7 +238,26 @@ def test_more_segments_than_users(name: str) -> None:
 @pytest.mark.parametrize("name", SIZED)
 def test_as_many_segments_as_users(name: str) -> None:
     few = plant(users=6, inside=0.9)
-    check(fit(make(name, num_segments=6, **views_of(name)), few).memberships, 6)
+    check(fit(make(name, num_segments=6, **views_of(name)), few).memberships, 6, name)
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_one_segment(name: str, planted: Planted, strangers: Tensor) -> None:
+    segmenter = fit(make(name, num_segments=1), planted)
+    torch.testing.assert_close(segmenter.memberships, torch.ones(90, 1))
+    torch.testing.assert_close(segmenter(strangers), torch.ones(25, 1))
+
+
+@pytest.mark.parametrize("name", NEEDY)
+def test_nothing_is_known_of_users(name: str, planted: Planted) -> None:
+    with pytest.raises(ConfigError, match=f"{name} needs what is known of the users; give fit 'users'"):
+        make(name).fit(planted.graph, planted.embeddings, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(NEEDY)))
+def test_users_need_not_be_known(name: str, planted: Planted) -> None:
+    found = make(name).fit(planted.graph, planted.embeddings, np.random.default_rng(0))
+    assert torch.equal(found.memberships, fit(make(name), planted).memberships)
 
 
 def views_of(name: str) -> dict[str, Any]:
@@ -221,18 +270,20 @@ def test_all_users_alike(name: str, value: float, planted: Planted) -> None:
     links = np.zeros((90, 60))
     links[:, :4] = 1
     alike = Embeddings(torch.full((90, 8), value), planted.embeddings.items)
-    segmenter = make(name).fit(graph_of(links), alike, np.random.default_rng(0))
-    check(segmenter.memberships, 90)
-    torch.testing.assert_close(segmenter.memberships, segmenter.memberships[:1].expand(90, -1))
-    check(segmenter(planted.embeddings.users), 90)
+    # nor does the table tell them apart
+    segmenter = fit(make(name), Planted(graph_of(links), alike, np.zeros(90)))
+    check(segmenter.memberships, 90, name)
+    if name not in {"Random", "ByTime"}:
+        torch.testing.assert_close(segmenter.memberships, segmenter.memberships[:1].expand(90, -1))
+    check(segmenter(planted.embeddings.users), 90, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_graph_in_many_pieces(name: str, planted: Planted) -> None:
     pieces = graph_of(np.kron(np.eye(30), np.ones((3, 2))))
-    segmenter = make(name).fit(pieces, planted.embeddings, np.random.default_rng(0))
-    check(segmenter.memberships, 90)
-    check(segmenter(planted.embeddings.users), 90)
+    segmenter = fit(make(name), Planted(pieces, planted.embeddings, planted.groups))
+    check(segmenter.memberships, 90, name)
+    check(segmenter(planted.embeddings.users), 90, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -240,16 +291,20 @@ def test_users_and_items_without_links(name: str, planted: Planted) -> None:
     links = planted.graph.biadjacency().toarray()
     links[:5] = 0
     links[:, :3] = 0
-    segmenter = make(name).fit(graph_of(links), planted.embeddings, np.random.default_rng(0))
-    check(segmenter.memberships, 90)
-    if name != "OneSegment":
-        assert adjusted_rand_score(segmenter.labels.numpy(), planted.groups) == 1
+    segmenter = fit(make(name), Planted(graph_of(links), planted.embeddings, planted.groups))
+    check(segmenter.memberships, 90, name)
+    if name in FINDERS:
+        assert adjusted_rand_score(segmenter.labels.numpy(), planted.groups) > 0.95
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_graph_without_links(name: str, planted: Planted) -> None:
-    empty = graph_of(np.zeros((90, 60)))
-    check(make(name).fit(empty, planted.embeddings, np.random.default_rng(0)).memberships, 90)
+    empty = Planted(graph_of(np.zeros((90, 60))), planted.embeddings, planted.groups)
+    if name == "ByTime":
+        with pytest.raises(DataError, match="ByTime needs the times of interactions"):
+            fit(make(name), empty)
+    else:
+        check(fit(make(name), empty).memberships, 90, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -257,7 +312,7 @@ def test_softness(name: str, planted: Planted) -> None:
     """Where there is a temperature, more of it makes the assignment by vectors softer."""
     if "temperature" not in SEGMENTERS.classes()[name].hyperparameters():
         return
-    vague = plant(noise=0.6)
+    vague = plant(noise=0.2 if name in OUTSIDE else 0.6)
     largest = [
         fit(make(name, temperature=t), vague)(vague.embeddings.users).max(1).values.mean()
         for t in (0.05, 1.0, 20.0)

@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from gnnseg.data import Interactions, UserData
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.segments import Segmenter
 
@@ -27,6 +28,14 @@ class Planted:
     graph: BipartiteGraph
     embeddings: Embeddings
     groups: np.ndarray
+
+    @property
+    def users(self) -> UserData:
+        """A table whose column ``group`` tells, and times: groups are active one after the other."""
+        users, items = self.graph.biadjacency().nonzero()
+        times = self.groups[users].astype(np.int64) * 1000 + items * 7 % 50
+        columns = {"group": np.array([f"g{group:g}" for group in self.groups], dtype=object)}
+        return UserData(Interactions(users.astype(np.int64), items.astype(np.int64), times=times), columns)
 
 
 def plant(
@@ -63,7 +72,7 @@ def embeddings_of(users: np.ndarray, items: np.ndarray | None = None) -> Embeddi
 
 def fit(segmenter: Segmenter, planted: Planted, seed: int = 0) -> Segmenter:
     """Fit on all that was planted."""
-    return segmenter.fit(planted.graph, planted.embeddings, np.random.default_rng(seed))
+    return segmenter.fit(planted.graph, planted.embeddings, np.random.default_rng(seed), planted.users)
 
 
 def relabelled(memberships: Tensor, like: Tensor) -> Tensor:

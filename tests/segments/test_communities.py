@@ -52,7 +52,9 @@ def test_networkx_gets_the_whole_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     planted = plant()
     given: list[nx.Graph] = []
 
-    def halves(self: Louvain, graph: nx.Graph, seed: int, backend: str | None) -> list[set[int]]:
+    def halves(
+        self: Louvain, graph: nx.Graph, seed: int, resolution: float, backend: str | None
+    ) -> list[set[int]]:
         given.append(graph)
         assert backend is None
         return [set(range(0, 150, 2)), set(range(1, 150, 2))]
@@ -146,7 +148,7 @@ def test_vectors_are_assigned_by_the_distance_to_mean_directions(monkeypatch: py
 @pytest.mark.parametrize("library", ["igraph", "networkx:", "networkxx", "scikit-network:gpu", ""])
 def test_unknown_library(cls: type[Communities], library: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"'library' must be scikit-network or networkx\[:backend\] \(got '.*'\)"
+        ConfigError, match=r"'library' must be scikit-network, networkit or networkx\[:backend\] \(got '.*'\)"
     ):
         cls(library=library)
 

@@ -7,6 +7,7 @@ from sklearn import cluster
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
+from gnnseg.data import UserData
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.segments import SEGMENTERS, Consensus, KMeans, Leiden, Segmenter
@@ -27,7 +28,13 @@ class Coordinate(Segmenter):
         self.axis = axis
         self.steepness = steepness
 
-    def fit(self, graph: BipartiteGraph, embeddings: Embeddings, rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
         self.learned(memberships=self(embeddings.users))
         return self
 

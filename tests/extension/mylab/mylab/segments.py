@@ -16,7 +16,7 @@ class ByActivity(Segmenter):
         super().__init__()
         self.wanted = num_segments
 
-    def fit(self, graph, embeddings, rng):
+    def fit(self, graph, embeddings, rng, users=None):
         rank = graph.degrees[: graph.num_users].argsort().argsort()
         shares = nn.functional.one_hot(rank * self.wanted // graph.num_users, self.wanted).float()
         self.learned(memberships=shares, centres=(shares.T @ embeddings.users) / shares.sum(0).unsqueeze(1))
