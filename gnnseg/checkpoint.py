@@ -170,11 +170,12 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
     features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
     encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)
     model, tensors = SegmentRecommender(encoder), load_tensors(folder / "model.safetensors")
-    if header["segments"] is not None and config.segmenter and config.head:
-        head = HEADS.create(config.head, encoder.dim, header["segments"])
+    if header["segments"] is not None and config.segmenter:
+        model.segmenter = SEGMENTERS.create(config.segmenter)
         none = torch.zeros(header["users"], header["segments"])
-        head.bind(graph, tensors.get("segmenter.memberships", none))
-        model.add_segments(SEGMENTERS.create(config.segmenter), head)
+        if config.head:
+            model.head = HEADS.create(config.head, encoder.dim, header["segments"])
+            model.head.bind(graph, tensors.get("segmenter.memberships", none))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

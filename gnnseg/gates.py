@@ -9,7 +9,6 @@ by users it was not made on: five folds, chosen on four and read on the fifth.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 
 from gnnseg.data import Interactions
 from gnnseg.evaluation import evaluate
-from gnnseg.scoring import Gated, LocalScorer, Scorer, spread
+from gnnseg.scoring import Gated, Gates, LocalScorer, Scorer, spread
 from gnnseg.statistics import compare
 
 VALUES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
@@ -43,36 +42,6 @@ MAX_USERS = 8_000
 
 BLOCK_SCORES = 2**25
 """Scores held at once for each of the two models: 128 MiB of float32."""
-
-
-@dataclass(frozen=True)
-class Gates:
-    """What every user's gate follows from.
-
-    Attributes:
-        scale: ``a``.
-        fade: ``f``, in interactions.
-        factors: ``m``, one a segment, ``[S]``.
-    """
-
-    scale: float
-    fade: float
-    factors: np.ndarray
-
-    def of(self, lengths: np.ndarray, memberships: np.ndarray) -> np.ndarray:
-        """Gates of users with histories of these lengths, ``[B]``, and memberships ``[B, S]``, as ``[B]``."""
-        found: np.ndarray = self.scale * self.factors[memberships.argmax(1)] / (1 + lengths / self.fade)
-        return found
-
-    @property
-    def rule(self) -> np.ndarray:
-        """As numbers to keep: ``a``, ``1 / f``, ``m``; ``[S + 2]``."""
-        return np.concatenate([[self.scale, 1 / self.fade], self.factors])
-
-    @classmethod
-    def from_rule(cls, rule: np.ndarray) -> Gates:
-        """What :attr:`rule` was made of."""
-        return cls(float(rule[0]), float(1 / rule[1]) if rule[1] else np.inf, rule[2:])
 
 
 def choose_gates(

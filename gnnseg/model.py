@@ -83,9 +83,11 @@ class SegmentRecommender(nn.Module):
     @torch.no_grad()
     def fold_in(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor | None]:
         """Adapt new users' encoder vectors ``[B, d]``: adapted ``[B, e]`` and memberships ``[B, S]``."""
-        if self.segmenter is None or self.head is None:
+        if self.segmenter is None:
             return users, None
         memberships = self.segmenter(users)
+        if self.head is None:
+            return users, memberships
         self.head.eval()
         return self.head.fold_in(Embeddings(users, items), memberships), memberships
 

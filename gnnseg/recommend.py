@@ -17,7 +17,7 @@ from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import top_k
-from gnnseg.scoring import HistoryScorer, Mixture, NewUsers, Scorer
+from gnnseg.scoring import Gated, HistoryScorer, Mixture, NewUsers, Scorer
 from gnnseg.tracking import Tracker
 
 
@@ -116,17 +116,26 @@ class Recommender:
         model, graph = self._model
         embeddings = model.encoder(graph)
         users, memberships = model.fold_in(model.encoder.fold_in(graph, history), embeddings.items)
-        scorer = model.scorer_of(Embeddings(users, model.condition(embeddings).items))
-        if isinstance(self.run.scorer, Mixture):
-            others = [self._by_history(part, history) for part in list(self.run.scorer.scorers)[1:]]
-            scorer = Mixture([scorer, *others], self.run.scorer.weights)
-        return scorer, history, memberships
+        own = model.scorer_of(Embeddings(users, model.condition(embeddings).items))
+        return self._for_new(self.run.scorer, own, history, memberships), history, memberships
+
+    def _for_new(
+        self, scorer: Scorer, own: Scorer, history: sp.csr_matrix, memberships: torch.Tensor | None
+    ) -> Scorer:
+        """What the run's scorer is for somebody new whom the model scores by ``own``."""
+        if isinstance(scorer, Gated) and memberships is not None:
+            whole = self._for_new(scorer.whole, own, history, memberships)
+            return scorer.of(whole, memberships, *_as_tensors(history))
+        if isinstance(scorer, Mixture):
+            others = [self._by_history(part, history) for part in list(scorer.scorers)[1:]]
+            return Mixture([own, *others], scorer.weights)
+        return own
 
     def _by_history(self, scorer: torch.nn.Module, history: sp.csr_matrix) -> Scorer:
         if not isinstance(scorer, HistoryScorer):
             name = (self.run.config.baseline or {}).get("name")
             raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")
-        return NewUsers(scorer, *(torch.from_numpy(p).long() for p in (history.indptr, history.indices)))
+        return NewUsers(scorer, *_as_tensors(history))
 
     @cached_property
     def _model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
@@ -140,6 +149,11 @@ class Recommender:
             for i, s in zip(items.tolist(), scores.tolist(), strict=True)
             if np.isfinite(s)
         ]
+
+
+def _as_tensors(history: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
+    """Histories in CSR, int64."""
+    return torch.from_numpy(history.indptr).long(), torch.from_numpy(history.indices).long()
 
 
 def _shares(memberships: torch.Tensor) -> dict[str, float]:

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
+from gnnseg.scoring.gated import Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
-from gnnseg.scoring.local import Gated, LocalScorer, MemberItems, MemberLift
+from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Constant",
     "DotProduct",
     "Gated",
+    "Gates",
     "GraphFilter",
     "GroupNetworks",
     "HistoryScorer",

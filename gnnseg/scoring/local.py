@@ -1,11 +1,10 @@
-"""Scores of local models, weighted by memberships, and their place beside a global scorer."""
+"""Scores of local models, weighted by memberships."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -130,37 +129,3 @@ class MemberItems(LocalScorer):
         return MemberItems(
             memberships, indptr, indices, self.weights, self.weights_indptr, self.weights_indices
         )
-
-
-class Gated(Scorer):
-    """A global scorer plus a local one, as much of it as a user's gate lets through.
-
-    ``G_u + g_u std(G_u) L_u``: exactly the global scores where the gate is 0.
-
-    Args:
-        whole: The global scorer.
-        local: In standard deviations of the global scores.
-        gates: One a user, at least 0, ``[U]``.
-        rule: What gates follow from, for users to come (:class:`gnnseg.gates.Gates`), ``[S + 2]``.
-    """
-
-    gates: Tensor
-    rule: Tensor
-
-    def __init__(self, whole: Scorer, local: LocalScorer, gates: Tensor, rule: Tensor) -> None:
-        super().__init__()
-        self.num_items = whole.num_items
-        self.whole = whole
-        self.local = local
-        self.register_buffer("gates", gates.float())
-        self.register_buffer("rule", rule.float())
-
-    @property
-    def kind(self) -> dict[str, Any]:
-        """The kinds of its parts by name."""
-        return {"whole": self.whole.kind, "local": self.local.kind}
-
-    def score(self, users: Tensor) -> Tensor:
-        """``[B] -> [B, I]``."""
-        scores = self.whole.score(users)
-        return torch.addcmul(scores, self.local.score(users), spread(scores) * self.gates[users].unsqueeze(1))

@@ -3,8 +3,8 @@
 from gnnseg.segments.anchored import Agglomerative
 from gnnseg.segments.base import Segmenter
 from gnnseg.segments.clusters import GaussianMixture, KMeans, MiniBatchKMeans, OneSegment
-from gnnseg.segments.consensus import SEGMENTERS, Consensus
-from gnnseg.segments.controls import Random
+from gnnseg.segments.consensus import SEGMENTERS, Consensus, Views
+from gnnseg.segments.controls import Hard, Random
 from gnnseg.segments.density import DBSCAN, HDBSCAN
 from gnnseg.segments.groups import ByActivity, ByColumn, ByTime
 from gnnseg.segments.modular import Leiden, Louvain
@@ -24,6 +24,7 @@ __all__ = [
     "CoClustering",
     "Consensus",
     "GaussianMixture",
+    "Hard",
     "KMeans",
     "LabelPropagation",
     "Leiden",
@@ -34,6 +35,7 @@ __all__ = [
     "ScoreKMeans",
     "Segmenter",
     "Spectral",
+    "Views",
     "read_partition",
     "write_partition",
 ]

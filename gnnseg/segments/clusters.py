@@ -16,7 +16,15 @@ from gnnseg.segments.base import Centred, Segmenter, as_seed, check_users, sprea
 
 
 class OneSegment(Segmenter):
-    """Everybody in one segment: the control that shows what segments bring."""
+    """Everybody in one segment: the control that shows what segments bring.
+
+    Args:
+        copies: Of the segment, each user in all of them alike: as many parameters as ``copies`` segments have.
+    """
+
+    def __init__(self, *, copies: PositiveInt = 1) -> None:
+        super().__init__()
+        self.copies = copies
 
     def fit(
         self,
@@ -26,12 +34,12 @@ class OneSegment(Segmenter):
         users: UserData | None = None,
     ) -> Self:
         """Learns nothing."""
-        self.learned(memberships=torch.ones(len(embeddings.users), 1, device=embeddings.users.device))
+        self.learned(memberships=self(embeddings.users))
         return self
 
     def forward(self, users: Tensor) -> Tensor:
-        """``[B, d] -> [B, 1]``, all ones."""
-        return torch.ones(len(users), 1, device=users.device)
+        """``[B, d] -> [B, copies]``, all alike."""
+        return torch.full((len(users), self.copies), 1 / self.copies, device=users.device)
 
 
 class KMeans(Centred):

@@ -23,7 +23,55 @@ View = Annotated[Spec, BeforeValidator(SEGMENTERS.resolve)]
 """A view's spec, resolved: a saved config holds its hyper-parameters too."""
 
 
-class Consensus(Segmenter):
+class Views(Segmenter):
+    """Several segmentations side by side: a user's membership is shared among them equally.
+
+    Nothing is put together: with two views every user is half in a segment of the first and half in one of
+    the second. :class:`Consensus` makes one segmentation of several.
+
+    Args:
+        views: Two or more segmenters, as specs.
+    """
+
+    def __init__(self, *, views: Sequence[View] = ("Leiden", "KMeans")) -> None:
+        super().__init__()
+        if len(views) < 2:
+            name = type(self).__name__
+            raise ConfigError(f"{name}: 'views' must name at least two segmenters (got {list(views)!r})")
+        self.views = nn.ModuleList(SEGMENTERS.create(view) for view in views)
+
+    @property
+    def members(self) -> list[Segmenter]:
+        """The segmenters of the views."""
+        return cast(list[Segmenter], list(self.views))
+
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
+        """Fit every view; users whom only some have in a segment belong to those alone."""
+        for view in self.members:
+            view.fit(graph, embeddings, rng, users)
+        self.learned(memberships=_shared(torch.cat([view.memberships for view in self.members], dim=1)))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, S]``, the segments of all views after each other."""
+        return _shared(self.side_by_side(users))
+
+    def side_by_side(self, users: Tensor) -> Tensor:
+        """Every view's memberships, ``[B, d] -> [B, S_1 + S_2 + ...]``."""
+        return torch.cat([view(users) for view in self.members], dim=1)
+
+
+def _shared(memberships: Tensor) -> Tensor:
+    return memberships / memberships.sum(1, keepdim=True).clamp(min=1e-12)
+
+
+class Consensus(Views):
     """Segments of users whom several segmenters put together.
 
     With ``Z`` the views' memberships side by side, ``Z Z^T`` is the (soft) co-association matrix: how often
@@ -49,18 +97,10 @@ class Consensus(Segmenter):
         temperature: PositiveFloat = 4.0,
         num_starts: PositiveInt = 4,
     ) -> None:
-        super().__init__()
-        if len(views) < 2:
-            raise ConfigError(f"Consensus: 'views' must name at least two segmenters (got {list(views)!r})")
-        self.views = nn.ModuleList(SEGMENTERS.create(view) for view in views)
+        super().__init__(views=views)
         self._wanted = num_segments
         self.temperature = temperature
         self.num_starts = num_starts
-
-    @property
-    def members(self) -> list[Segmenter]:
-        """The segmenters of the views."""
-        return cast(list[Segmenter], list(self.views))
 
     def fit(
         self,
@@ -92,7 +132,7 @@ class Consensus(Segmenter):
     def forward(self, users: Tensor) -> Tensor:
         """``[B, d] -> [B, S]``; who is outside for every view is outside."""
         self.check_learned("centres")
-        return self._assign(torch.cat([view(users) for view in self.members], dim=1))
+        return self._assign(self.side_by_side(users))
 
     def _assign(self, points: Tensor) -> Tensor:
         return soft_assign(points, self.centres, self.width) * (points.sum(1, keepdim=True) > 0)

@@ -68,3 +68,37 @@ class Random(Segmenter):
         """``[B, d] -> [B, S]``, the same for all."""
         self.check_learned("mean")
         return self.mean.expand(len(users), -1)
+
+
+class Hard(Segmenter):
+    """A segmenter's strongest segment alone: every user in one segment or in none.
+
+    Args:
+        of: A segmenter, as a spec.
+    """
+
+    def __init__(self, *, of: Annotated[Spec, BeforeValidator(SEGMENTERS.resolve)] = "KMeans") -> None:
+        super().__init__()
+        self.of = SEGMENTERS.create(of)
+
+    def fit(
+        self,
+        graph: BipartiteGraph,
+        embeddings: Embeddings,
+        rng: np.random.Generator,
+        users: UserData | None = None,
+    ) -> Self:
+        """Fit that segmenter."""
+        self.of.fit(graph, embeddings, rng, users)
+        self.learned(memberships=_hardened(self.of.memberships))
+        return self
+
+    def forward(self, users: Tensor) -> Tensor:
+        """``[B, d] -> [B, S]``, of zeros and ones."""
+        return _hardened(self.of(users))
+
+
+def _hardened(memberships: Tensor) -> Tensor:
+    """One where a row is largest, 0 elsewhere; rows of zeros stay."""
+    chosen = torch.zeros_like(memberships).scatter_(1, memberships.argmax(1, keepdim=True), 1.0)
+    return chosen * (memberships.sum(1, keepdim=True) > 0)
