@@ -333,7 +333,7 @@ class TestSaved:
         assert {"test", "valid", "segments"} <= metrics.keys()
         segments = json.loads((saved_run() / "segments.json").read_text())
         assert segments == json.loads(json.dumps(result.segments))
-        assert segments.keys() == {"num_segments", "quality", "segments"}
+        assert segments.keys() == {"num_segments", "outside", "quality", "segments"}
         assert {"segment", "users", "profile"} <= segments["segments"][0].keys()
         header = json.loads((saved_run() / "model.json").read_text())
         assert (header["format"], header["users"], header["segments"]) == (1, USERS, 3)
