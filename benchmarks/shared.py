@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import csv
+import functools
 import json
+import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,15 +24,6 @@ from gnnseg.pipeline import Run, run
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.scoring import Scorer
 
-MOVIELENS_1M_TABLE = {
-    "name": "Table",
-    "interactions": "ratings.csv.gz",
-    "user": "userID",
-    "item": "movieID",
-    "rating": "rating",
-}
-"""Where the folder holds the ratings as a table and not as GroupLens packs them."""
-
 
 class Fitted(NamedTuple):
     """A model of ours, what it was fitted with and what that cost."""
@@ -37,6 +33,39 @@ class Fitted(NamedTuple):
     settings: dict[str, Any]
     seconds: float
     memory_before_mb: float
+
+
+@functools.cache
+def _movielens_1m_tables(folder: Path) -> dict[str, Any]:
+    """A source for a folder that holds the ratings as a table and not as GroupLens packs them.
+
+    Movies and users are written as tables beside each other into a folder that lasts as long as the process.
+    """
+    source = {
+        "name": "Table",
+        "interactions": "ratings.csv.gz",
+        "user": "userID",
+        "item": "movieID",
+        "rating": "rating",
+    }
+    if not (folder / "users.dat").is_file():
+        return source
+    made = Path(tempfile.mkdtemp(prefix="gnnseg-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    columns = {
+        "users": ["userID", "gender", "age", "occupation", "zip"],
+        "movies": ["movieID", "title", "genres"],
+    }
+    for name, header in columns.items():
+        lines = (folder / f"{name}.dat").read_text(encoding="latin-1").splitlines()
+        with (made / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *(line.split("::") for line in lines)])
+    return source | {
+        "items": str(made / "movies.csv"),
+        "text": ["title", "genres"],
+        "tags": "genres",
+        "users": str(made / "users.csv"),
+    }
 
 
 def dataset_config(name: str, folder: Path | None, *, whole: bool = False) -> DatasetConfig:
@@ -52,7 +81,7 @@ def dataset_config(name: str, folder: Path | None, *, whole: bool = False) -> Da
     if folder is not None:
         changes["folder"] = str(folder.absolute())
         if config.name == "movielens-1m" and (folder / "ratings.csv.gz").is_file():
-            changes["source"] = SOURCES.resolve(MOVIELENS_1M_TABLE)
+            changes["source"] = SOURCES.resolve(_movielens_1m_tables(folder.absolute()))
     if whole and is_given(config):
         changes["split"] = {**config.split, "valid": 0.0}
     return config.model_copy(update=changes)

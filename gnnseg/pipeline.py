@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.files import write_json, write_text
-from gnnseg.fitting import describe_segments, fit_scorer
+from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.run_folder import (
@@ -219,23 +219,48 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
     environment.reset_peak_memory()
     clock = Clock()
     fitted = fit_scorer(config, data, progress, tracker, clock)
-    scorer, model, features = fitted.scorer, fitted.model, fitted.features
+    segments = None if fitted.model is None else describe_segments(config, data, fitted.model, tracker)
+    return replace(measure(config, data, fitted, progress.history, tracker, clock), segments=segments)
+
+
+def measure(
+    config: Config,
+    data: Prepared,
+    fitted: Fitted,
+    history: list[dict[str, Any]],
+    tracker: Tracker,
+    clock: Clock,
+) -> Run:
+    """Rank validation and, once, test.
+
+    Args:
+        config: What was fitted.
+        data: On what.
+        fitted: The model.
+        history: Epoch reports.
+        tracker: Shown the progress.
+        clock: With the seconds of fitting.
+
+    Returns:
+        The run, its segments not described.
+    """
+    features = fitted.features
     unit = None if features is None else F.normalize(features, dim=1).numpy()
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts
-        valid = evaluate(scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
-        test = evaluate(scorer, parts.test, data.seen, metrics, data.popularity, unit, tracker)
+        valid = evaluate(fitted.scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
+        test = evaluate(fitted.scorer, parts.test, data.seen, metrics, data.popularity, unit, tracker)
     seconds = clock.seconds
     seconds["fit"] = sum(seconds[key] for key in ("text", "encoder", "segments", "head", "fit", "local"))
     return Run(
         config=config,
         data=data,
-        scorer=scorer,
-        model=model,
+        scorer=fitted.scorer,
+        model=fitted.model,
         valid=valid or Evaluation(np.empty(0, dtype=np.int64), {}),
         test=test,
-        segments=None if model is None else describe_segments(config, data, model, tracker),
-        history=progress.history,
+        segments=None,
+        history=history,
         decision=fitted.decision,
         mixture=fitted.mixture,
         local=fitted.local,

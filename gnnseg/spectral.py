@@ -38,19 +38,20 @@ def right_singular(matrix: sp.csr_matrix, count: int) -> tuple[np.ndarray, np.nd
     return values[kept], np.ascontiguousarray(vectors[kept].T)
 
 
-def hold_out(matrix: sp.csr_matrix, share: float) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Divide the entries of a matrix at random, always with one seed.
+def hold_out(matrix: sp.csr_matrix, share: float, seed: int = 0) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Divide the entries of a matrix at random.
 
     A filter that is fitted on the edges it is made of learns to repeat them; it must predict others.
 
     Args:
         matrix: Binary, ``[U, I]``.
         share: Of entries held out, 0 to 1.
+        seed: Of the draw; filters are always fitted with one.
 
     Returns:
         The matrix without the entries held out, and those alone, both ``[U, I]``.
     """
-    held = np.random.default_rng(0).random(matrix.nnz) < share
+    held = np.random.default_rng(seed).random(matrix.nnz) < share
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     parts = [
         sp.csr_matrix((matrix.data[which], (rows[which], matrix.indices[which])), shape=matrix.shape)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gnnseg.files import write_json, write_text
+from gnnseg.report.ablation import ablation_markdown
 from gnnseg.report.plots import save_plots
-from gnnseg.report.tables import results_csv, results_markdown
+from gnnseg.report.tables import main_metrics, results_csv, results_markdown
 
 __all__ = ["save_results"]
 
@@ -16,6 +17,9 @@ __all__ = ["save_results"]
 def save_results(results: Mapping[str, Any], folder: Path) -> None:
     """Write ``results.json``, ``.md``, ``.csv`` and the plots into a folder."""
     write_json(folder / "results.json", results)
-    write_text(folder / "results.md", results_markdown(results))
+    text = results_markdown(results)
+    if results["command"] == "ablate":
+        text += "\n" + ablation_markdown(results, main_metrics(results, 2)[-1])
+    write_text(folder / "results.md", text)
     write_text(folder / "results.csv", results_csv(results))
     save_plots(results, folder)

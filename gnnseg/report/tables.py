@@ -78,7 +78,7 @@ def comparison_rows(results: Results, metric: str) -> tuple[list[str], list[list
         [
             c["baseline"],
             f"{c['difference']:+.4f}",
-            _share(c["relative"]),
+            relative(c["relative"]),
             f"{c['low']:+.4f} to {c['high']:+.4f}",
             f"{c['p_adjusted']:.2g}",
             str(c["users"]),
@@ -100,13 +100,13 @@ def verdict(results: Results, metric: str) -> str:
     if row["p_adjusted"] < 0.05:
         word = "beats" if row["difference"] > 0 else "does not beat"
     of = f"{last} {word} {best['name']}, the best of the others, on {metric}"
-    figures = [_share(row["relative"]), f"(p {row['p_adjusted']:.2g})"]
+    figures = [relative(row["relative"]), f"(p {row['p_adjusted']:.2g})"]
     return f"{of}: {' '.join(filter(None, figures))}."
 
 
-def _share(value: float | None) -> str:
+def relative(value: float | None, digits: int = 1) -> str:
     """``+1.2%``; nothing where there is no such number, which is null in JSON and NaN before."""
-    return "" if value is None or math.isnan(value) else f"{value:+.1%}"
+    return "" if value is None or math.isnan(value) else f"{value:+.{digits}%}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

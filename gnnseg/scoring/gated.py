@@ -77,7 +77,7 @@ class Gated(Scorer):
         return torch.addcmul(scores, self.local.score(users), spread(scores) * self.gates[users].unsqueeze(1))
 
     def of(self, whole: Scorer, memberships: Tensor, indptr: Tensor, indices: Tensor) -> Gated:
-        """For other users: their global scorer, memberships ``[B, S]``, histories in CSR ``[B+1]``, ``[m]``."""
+        """For others: their global scorer, memberships ``[B, S]``, histories in CSR ``[B+1]``, ``[m]``."""
         gates = Gates.from_rule(self.rule.double().cpu().numpy())
         each = gates.of(indptr.diff().cpu().numpy(), memberships.cpu().numpy())
         opened = torch.from_numpy(each).to(memberships)

@@ -19,7 +19,7 @@ class OneSegment(Segmenter):
     """Everybody in one segment: the control that shows what segments bring.
 
     Args:
-        copies: Of the segment, each user in all of them alike: as many parameters as ``copies`` segments have.
+        copies: Of the segment, all users in all of them alike; heads have parameters for each copy.
     """
 
     def __init__(self, *, copies: PositiveInt = 1) -> None:
