@@ -66,6 +66,16 @@ def segments_verdict(results: Results, metric: str) -> str:
     )
 
 
+def local_verdict(local: Mapping[str, Any]) -> str:
+    """Whether the local model of a run helps, on users of validation that its gates were not chosen on."""
+    word = "help" if local["served"] == "local" else "do not help"
+    ends = f"{relative(local['low'], 2)} to {relative(local['high'], 2)}"
+    gain = f"{relative(local['relative'], 2)} ({ends})"
+    return (
+        f"Segments {word} here: {gain} in validation {local['metric']}; served: the {local['served']} model."
+    )
+
+
 def worst_segment(results: Results) -> str:
     """Gains and harms by segment, and the gap between the best and the worst segment of both models."""
     groups = [group for group in results["segments"] if group["users"] >= 10]
