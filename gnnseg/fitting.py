@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
 from gnnseg.gates import choose_gates, gated
+from gnnseg.graph import Embeddings
 from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
@@ -22,8 +24,10 @@ from gnnseg.prepared import Prepared, item_features, item_term
 from gnnseg.scoring import Scorer
 from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
+from gnnseg.segments.differences import differences
+from gnnseg.segments.lifts import strongest
 from gnnseg.segments.profiles import profiles
-from gnnseg.segments.quality import quality, stability
+from gnnseg.segments.quality import quality, refits
 from gnnseg.stages import Progress, fit_stage, under
 from gnnseg.tracking import Clock, Tracker
 
@@ -213,28 +217,39 @@ def _add_segments(config: Config, model: SegmentRecommender, data: Prepared, pro
 def describe_segments(
     config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
 ) -> dict[str, Any] | None:
-    """Content of ``segments.json``: how many, how good, the users outside, and the profile of each."""
+    """Content of ``segments.json``: how many, how good, how different, and the profile of each."""
     segmenter = model.segmenter
     if segmenter is None or config.segmenter is None:
         return None
-    spec = config.segmenter
-    embeddings = model.encoder(data.graph)
-    embeddings = type(embeddings)(embeddings.users.detach(), embeddings.items.detach())
+    spec, graph, dataset = config.segmenter, data.graph, data.dataset
+    embedded = model.encoder(graph)
+    embeddings = Embeddings(embedded.users.detach(), embedded.items.detach())
     with tracker.task("segment quality", 1) as task:
-        measured = quality(segmenter, data.graph, embeddings, numpy_rng(config.seed, "quality"))
         rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
-        measured["stability"] = stability(
-            lambda: SEGMENTERS.create(spec).to(data.graph.device), data.graph, embeddings, rngs, data.users
-        )
+        fits = refits(lambda: SEGMENTERS.create(spec).to(graph.device), graph, embeddings, rngs, data.users)
+        measured = quality(segmenter, graph, embeddings, numpy_rng(config.seed, "quality"), fits)
         task.advance()
     memberships = segmenter.memberships.cpu().numpy()
-    found = profiles(data.graph, memberships, data.dataset.item_names, data.dataset.tags)
-    for segment, name in zip(found, segmenter.names or (), strict=False):
-        segment["group"] = name
-    outside = int((segmenter.labels < 0).sum())
+    with tracker.task("segment profiles", 1) as task:
+        rng = numpy_rng(config.seed, "differences")
+        apart = differences(graph, memberships, dataset.tags, dataset.texts, rng=rng)
+        described = profiles(
+            graph,
+            memberships,
+            dataset.item_names,
+            dataset.tags,
+            texts=dataset.texts,
+            vectors=embeddings.users.cpu().numpy(),
+            user_ids=dataset.users.ids,
+        )
+        task.advance()
+    for segment, group in zip(described, segmenter.names or (), strict=False):
+        segment["group"] = group
     return {
         "num_segments": segmenter.num_segments,
-        "outside": outside,
-        "quality": measured,
-        "segments": found,
+        "outside": int((strongest(memberships) < 0).sum()),
+        "quality": {name: None if i is None else i.mean for name, i in measured.items()},
+        "quality_intervals": {name: None if i is None else asdict(i) for name, i in measured.items()},
+        "differences": {kind: found.as_dict() for kind, found in apart.items()},
+        "segments": described,
     }

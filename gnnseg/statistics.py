@@ -16,7 +16,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and its bootstrap interval."""
+    """A mean, or another estimate, and its interval."""
 
     mean: float
     low: float
@@ -55,12 +55,25 @@ def bootstrap_means(values: Array, rng: np.random.Generator, resamples: int = RE
     return np.concatenate(means)
 
 
-def mean_interval(values: Array, rng: np.random.Generator, level: float = LEVEL) -> Interval:
+def mean_interval(
+    values: Array, rng: np.random.Generator, level: float = LEVEL, resamples: int = RESAMPLES
+) -> Interval:
     """Percentile bootstrap interval of the mean of ``values [n]`` (Efron, doi 10.1214/aos/1176344552)."""
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"))
-    low, high = np.quantile(bootstrap_means(values, rng), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(bootstrap_means(values, rng, resamples), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def normal_interval(values: Array, level: float = LEVEL) -> Interval:
+    """Interval of the mean of ``values [n]`` by the normal distribution, which the bootstrap's tends to."""
+    from scipy import special
+
+    if not len(values):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    mean = float(values.mean())
+    half = float(special.ndtri((1 + level) / 2) * values.std() / len(values) ** 0.5)
+    return Interval(mean, mean - half, mean + half)
 
 
 def compare(model: Array, baseline: Array, rng: np.random.Generator, level: float = LEVEL) -> Comparison:

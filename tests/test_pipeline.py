@@ -30,6 +30,7 @@ from tests.runs import (
     RESTLESS,
     SCHEDULE,
     USERS,
+    WORDS,
     Interrupt,
     assert_same,
     contents,
@@ -115,6 +116,28 @@ class TestRun:
         assert segments["num_segments"] == 3
         assert sum(s["users"] for s in segments["segments"]) == USERS
         assert {"modularity", "silhouette", "stability", "agreement"} <= segments["quality"].keys()
+        for name, value in segments["quality"].items():
+            interval = segments["quality_intervals"][name]
+            assert interval["low"] <= value <= interval["high"]
+            assert value == interval["mean"]
+        assert segments["outside"] == 0
+        assert segments["differences"].keys() == {"items", "words"}
+        assert len(segments["differences"]["items"]["pairs"]) == 3
+
+    def test_profiles_hold_what_is_known_of_items_and_users(self) -> None:
+        assert trained().segments is not None
+        described = trained().segments["segments"]
+        names, users = trained().data.dataset.item_names, trained().data.dataset.users
+        labels = trained().model.segmenter.labels
+        assert len({segment["name"] for segment in described}) == 3
+        for segment in described:
+            profile = segment["profile"]
+            assert set(profile["typical"]) <= set(names)
+            assert len(profile["users"]) == 5
+            assert set(labels[users.rows(profile["users"])].tolist()) == {segment["segment"]}
+        words = {word["name"] for segment in described for word in segment["profile"]["words"]}
+        assert words
+        assert words <= set(" ".join(WORDS).split())
 
     def test_quality_of_segments_does_not_depend_on_dropout(self) -> None:
         result = fit(on_data(FULL, encoder=RESTLESS["encoder"], train={**SCHEDULE, "epochs": 1}))
@@ -333,7 +356,7 @@ class TestSaved:
         assert {"test", "valid", "segments"} <= metrics.keys()
         segments = json.loads((saved_run() / "segments.json").read_text())
         assert segments == json.loads(json.dumps(result.segments))
-        assert segments.keys() == {"num_segments", "outside", "quality", "segments"}
+        assert segments.keys() >= {"num_segments", "quality", "segments"}
         assert {"segment", "users", "profile"} <= segments["segments"][0].keys()
         header = json.loads((saved_run() / "model.json").read_text())
         assert (header["format"], header["users"], header["segments"]) == (1, USERS, 3)

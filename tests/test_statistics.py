@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gnnseg import statistics
-from gnnseg.statistics import bootstrap_means, compare, holm, mean_interval
+from gnnseg.statistics import bootstrap_means, compare, holm, mean_interval, normal_interval
 
 properties = settings(deadline=None, max_examples=100)
 
@@ -50,6 +50,28 @@ def test_interval_against_scipy(level: float) -> None:
     assert found.mean == values.mean()
     assert found.low == pytest.approx(oracle.low, abs=0.05 * width)
     assert found.high == pytest.approx(oracle.high, abs=0.05 * width)
+
+
+def test_fewer_resamples_give_another_interval() -> None:
+    values = rng(2).exponential(size=150)
+    few, many = mean_interval(values, rng(), resamples=3), mean_interval(values, rng())
+    assert few.mean == many.mean
+    assert few.high - few.low < 0.9 * (many.high - many.low)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_normal_interval(level: float) -> None:
+    values = rng(2).exponential(size=150)
+    found = normal_interval(values, level)
+    low, high = stats.norm.interval(level, values.mean(), values.std() / math.sqrt(150))
+    assert (found.mean, found.low, found.high) == pytest.approx((values.mean(), low, high))
+    bootstrap = mean_interval(values, rng(), level)
+    assert found.low == pytest.approx(bootstrap.low, abs=0.1 * (high - low))
+
+
+def test_normal_interval_of_nothing() -> None:
+    found = normal_interval(np.array([]))
+    assert all(math.isnan(value) for value in (found.mean, found.low, found.high))
 
 
 def test_interval_covers_the_mean_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

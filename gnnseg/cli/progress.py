@@ -140,6 +140,7 @@ def table(
     rows: list[list[str]],
     highlight: int | None = None,
     words: tuple[int, ...] = (),
+    lines: bool = False,
 ) -> Table:
     """A table of plain text (markup is not read).
 
@@ -149,8 +150,9 @@ def table(
         rows: Cells.
         highlight: A row to make stand out.
         words: Columns of words besides the first; the others hold numbers and end at the right.
+        lines: Between rows, for cells of several lines.
     """
-    result = Table(title=Text(title), title_justify="left", header_style="bold")
+    result = Table(title=Text(title), title_justify="left", header_style="bold", show_lines=lines)
     for position, name in enumerate(header):
         left = position == 0 or position in words
         result.add_column(name, justify="left" if left else "right", overflow="fold")

@@ -3,50 +3,218 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gnnseg.cli import options
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gnnseg.checkpoint import SavedRun
+
+
+def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    """``"2,4,8"`` to numbers."""
+    try:
+        return None if value is None else [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"'{value}' must be whole numbers with commas between, as in 2,4") from None
+
 
 @click.command()
 @options.run_folder
+@click.option("--against", metavar="RUN", help="An earlier run: which users changed segments since.")
+@click.option(
+    "--choose",
+    callback=_counts,
+    metavar="S,S,...",
+    help="Numbers of segments to compare on this run's vectors.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --choose.")
 @options.as_json
 @options.quiet
-@options.example("gnnseg segments runs/full")
-def segments(run: str, json_: bool, quiet: bool) -> None:
+@options.example(
+    """
+gnnseg segments runs/full
+gnnseg segments runs/full --choose 2,4,8,16
+gnnseg segments runs/april --against runs/march
+"""
+)
+def segments(
+    run: str, against: str | None, choose: list[int] | None, seed: int, json_: bool, quiet: bool
+) -> None:
     """Sizes, quality and profile of each segment of a saved run."""
-    from gnnseg.checkpoint import load_run, read_json
-    from gnnseg.errors import ConfigError
+    from gnnseg.checkpoint import load_run
     from gnnseg.files import to_json
 
-    if load_run(run).memberships is None:
-        raise ConfigError(f"'{run}' has no segments; train a config with a segmenter and a head")
-    found = read_json(Path(run) / "segments.json")
+    if against is not None and choose is not None:
+        raise click.UsageError("--against and --choose exclude each other")
+    saved = load_run(run)
+    _memberships(saved)
+    found: dict[str, Any]
+    if against is not None:
+        found, show = _drift(saved, load_run(against)), _show_drift
+    elif choose is not None:
+        found, show = _choose(saved, choose, seed), _show_choice
+    else:
+        found, show = _described(saved), _show
     if json_:
         click.echo(to_json(found))
     elif not quiet:
-        _show(run, found)
+        show(run, found)
+
+
+def _memberships(saved: SavedRun) -> np.ndarray:
+    from gnnseg.errors import ConfigError
+
+    if saved.memberships is None:
+        raise ConfigError(f"'{saved.folder}' has no segments; train a config with a segmenter and a head")
+    return saved.memberships.numpy()
+
+
+def _described(saved: SavedRun) -> dict[str, Any]:
+    from gnnseg.checkpoint import read_json
+
+    found: dict[str, Any] = read_json(saved.folder / "segments.json")
+    return found
+
+
+def _drift(after: SavedRun, before: SavedRun) -> dict[str, Any]:
+    """What :class:`gnnseg.segments.drift.Drift` holds, and the names of both runs' segments."""
+    from gnnseg.segments.drift import drift
+
+    found = drift(_memberships(before), _memberships(after), before.users.ids, after.users.ids)
+    names = {when: _names(run) for when, run in (("before", before), ("after", after))}
+    return {"names": names, **found.as_dict()}
+
+
+def _names(saved: SavedRun) -> list[str]:
+    """Names of a run's segments; runs of older versions have none."""
+    described = _described(saved)["segments"]
+    return [segment.get("name", f"segment {segment['segment']}") for segment in described]
+
+
+def _choose(saved: SavedRun, counts: list[int], seed: int) -> dict[str, Any]:
+    """What :class:`gnnseg.segments.choice.Choice` holds, for the segmenter and the encoder of a run."""
+    import torch
+
+    from gnnseg.checkpoint import graph_of
+    from gnnseg.errors import ConfigError
+    from gnnseg.seeding import numpy_rng
+    from gnnseg.segments import SEGMENTERS
+    from gnnseg.segments.choice import choose_num_segments
+
+    spec = SEGMENTERS.resolve(saved.config.segmenter or {})
+    model, graph = saved.model(), graph_of(saved)
+    if model is None or "num_segments" not in spec:
+        raise ConfigError(f"segmenter {spec['name']} finds the number of segments itself; nothing to choose")
+    with torch.no_grad():
+        embeddings = model.encoder(graph)
+    return choose_num_segments(
+        lambda count: SEGMENTERS.create({**spec, "num_segments": count}),
+        counts,
+        graph,
+        embeddings,
+        numpy_rng(seed, "choice"),
+    ).as_dict()
 
 
 def _show(run: str, found: dict[str, Any]) -> None:
     from gnnseg.cli.progress import out, table
 
     rows = [_row(segment) for segment in found["segments"]]
-    header = ["segment", "users", "activity", "likes more than others", "most lifted items"]
-    out.print(table(f"{run}: {found['num_segments']} segments", header, rows, words=(3, 4)))
-    measured = [f"{k} {'-' if v is None else format(v, '.3f')}" for k, v in found["quality"].items()]
-    out.print("  ".join(measured), highlight=False)
+    header = ["segment", "users", "activity", "likes more than others", "avoids"]
+    title = f"{Path(run)}: {found['num_segments']} segments"
+    out.print(table(title, header, rows, words=(3, 4), lines=True))
+    if found.get("outside"):
+        out.print(f"{found['outside']} users are outside every segment", highlight=False)
+    intervals = found.get("quality_intervals", {})
+    for name, value in found["quality"].items():
+        if value is not None:
+            interval = intervals.get(name)
+            between = f" ({interval['low']:.3f} to {interval['high']:.3f})" if interval else ""
+            out.print(f"{name} {value:.3f}{between}", highlight=False)
+    for kind, apart in found.get("differences", {}).items():
+        _show_difference(kind, apart)
+
+
+def _show_difference(kind: str, apart: dict[str, Any]) -> None:
+    """One line: the mean divergence of segments from the rest, and what shuffled users would give."""
+    from gnnseg.cli.progress import out
+
+    known = [i for i, value in enumerate(apart["rest"]) if value is not None]
+    if len(known) < 2:
+        return
+    observed, chance = (sum(apart[key][i] for i in known) / len(known) for key in ("rest", "chance_rest"))
+    out.print(
+        f"divergence of {kind} from the rest {observed:.3f}, of shuffled users {chance:.3f}", highlight=False
+    )
 
 
 def _row(segment: dict[str, Any]) -> list[str]:
     profile = segment["profile"]
-    tags = [f"{tag['name']} x{tag['lift']:.1f}" for tag in profile.get("tags", [])[:3]]
+    likes = [_lifted(profile.get("tags") or profile.get("words", [])), _items(profile.get("likes", []))]
+    avoids = [_lifted(profile.get("avoids", [])), _items(profile.get("dislikes", []))]
+    activity = segment["activity"]
     return [
-        str(segment["segment"]),
+        f"{segment['segment']} {segment.get('name', '')}".rstrip(),
         f"{segment['users']} ({segment['share']:.0%})",
-        f"{segment['activity']:.0f}",
-        ", ".join(tags),
-        "; ".join(item["name"][:32] for item in profile["likes"][:2]),
+        "-" if activity is None else f"{activity:.0f}",
+        "too few users to tell" if segment.get("hidden") else "\n".join(filter(None, likes)),
+        "\n".join(filter(None, avoids)),
     ]
+
+
+def _lifted(entries: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{entry['name']} x{entry['lift']:.1f}" for entry in entries[:3])
+
+
+def _items(entries: list[dict[str, Any]]) -> str:
+    return "; ".join(entry["name"][:32] for entry in entries[:2])
+
+
+def _show_drift(run: str, found: dict[str, Any]) -> None:
+    from gnnseg.cli.progress import out, table
+
+    before, after = found["names"]["before"], found["names"]["after"]
+    header = ["from \\ to", "users", *(f"{i} {name}" for i, name in enumerate(after)), "outside"]
+    rows = []
+    for number, (name, counts, shares) in enumerate(
+        zip([*before, "outside"], found["counts"], found["transitions"], strict=True)
+    ):
+        match = (found["matches"] + [len(after)])[number]
+        cells = [f"{share:.0%}{' *' if to == match else ''}" for to, share in enumerate(shares)]
+        label = name if number == len(before) else f"{number} {name}"
+        rows.append([label, str(sum(counts)), *cells])
+    if not any(found["counts"][-1]):
+        rows.pop()
+    if not any(counts[-1] for counts in found["counts"]):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    out.print(table(f"{Path(run)}: where users went (* the matching segment)", header, rows))
+    out.print(
+        f"{found['moved']:.1%} of {found['users']} users moved  "
+        f"adjusted Rand index {found['rand']:.3f}  "
+        f"normalised mutual information {found['mutual_information']:.3f}  "
+        f"{found['left']} left, {found['joined']} joined",
+        highlight=False,
+    )
+
+
+def _show_choice(run: str, found: dict[str, Any]) -> None:
+    from gnnseg.cli.progress import out, table
+
+    rows = [
+        [
+            str(c["num_segments"]),
+            str(c["found"]),
+            f"{c['stability']:.3f} ± {c['standard_error']:.3f}",
+            *("-" if c[key] is None else f"{c[key]:.3f}" for key in ("silhouette", "modularity")),
+        ]
+        for c in found["candidates"]
+    ]
+    chosen = [c["num_segments"] for c in found["candidates"]].index(found["num_segments"])
+    header = ["segments", "found", "stability", "silhouette", "modularity"]
+    out.print(table(f"{Path(run)}: how many segments", header, rows, highlight=chosen))
+    out.print(f"{found['num_segments']} segments: {found['rule']}", highlight=False)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
 
+from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
+from gnnseg.segments.differences import check_memberships, jensen_shannon, segment_masses
+from gnnseg.segments.lifts import PRIOR, Lifts, lifts, strongest
+from gnnseg.segments.naming import name_segment
+from gnnseg.segments.traits import tag_matrix, word_matrix
 
-PRIOR = 20.0
-"""Pseudo-interactions that shrink the lift of rare items towards 1."""
+__all__ = ["MIN_USERS", "PRIOR", "merge_small", "profiles"]
+
+MIN_USERS = 10
+"""Users below which a group has no profile, lest it tells of single users."""
 
 
 def profiles(
@@ -20,72 +26,147 @@ def profiles(
     item_names: Sequence[str],
     tags: Sequence[Sequence[str]] | None = None,
     top: int = 5,
+    *,
+    texts: Sequence[str] | None = None,
+    vectors: np.ndarray | None = None,
+    user_ids: Sequence[str] | None = None,
+    min_users: int = MIN_USERS,
+    level: float = 0.05,
+    small: Literal["hide", "merge"] = "hide",
 ) -> list[dict[str, Any]]:
     """Describe each segment.
 
     The lift of an item is its share of the segment's interactions over its share of all, shrunk towards 1
-    by 20 pseudo-interactions; a user counts by its membership.
+    by 20 pseudo-interactions; a user counts by its membership. What a segment likes has a lift above 1 and
+    is favoured by significantly more of its users than of all (:func:`gnnseg.segments.lifts.lifts`), what it
+    avoids the contrary.
+
+    Args:
+        graph: The training graph.
+        memberships: ``[U, S]``; rows sum to one, or to zero for users outside every segment.
+        item_names: What to call each item, ``I`` names.
+        tags: Labels of each item (genres), or None.
+        top: How many items, tags, words and users to name.
+        texts: A text of each item, or None.
+        vectors: Of users, to find those nearest to a segment's centre, ``[U, d]``, or None.
+        user_ids: Outside ids of users, to name those; or None.
+        min_users: Groups of fewer users are hidden or merged; their profiles are empty and name nobody.
+        level: Largest false discovery rate of what is said to be liked or avoided; 1 says all.
+        small: Whether such a group is hidden, or merged into the one of the most similar items.
+
+    Returns:
+        A dict a segment: ``segment``, ``merged`` (the segments that were merged into it), ``name`` (no two
+        are the same), ``users`` (whose strongest it is), ``share``, ``hidden``, ``activity`` (mean
+        interactions of a user, None where hidden), and ``profile`` with ``likes`` and ``dislikes`` (items),
+        ``typical`` (most frequent items), with tags ``tags`` and ``avoids``, with texts ``words``, with
+        vectors and ids ``users``.
+
+    Raises:
+        ConfigError: If memberships do not fit the graph.
+    """
+    check_memberships(graph, memberships)
+    groups = [[segment] for segment in range(memberships.shape[1])]
+    if small == "merge":
+        memberships, groups = merge_small(graph, memberships, min_users)
+    labels = strongest(memberships)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(groups))
+    found = {"items": lifts(graph, memberships, item_names, min_users=min_users)}
+    for kind, named in (("tags", tag_matrix(tags)), ("words", word_matrix(texts))):
+        if named is not None:
+            found[kind] = lifts(graph, memberships, *named, min_users=min_users)
+    common, _ = segment_masses(graph.biadjacency().T.tocsr(), memberships)
+    links = np.diff(graph.biadjacency().indptr)
+    result = []
+    for segment, (first, *merged) in enumerate(groups):
+        inside = labels == segment
+        about: dict[str, Any] = {"segment": first, "merged": merged, "name": "", "users": int(sizes[segment])}
+        about |= {"share": float(inside.mean()), "hidden": bool(sizes[segment] < max(1, min_users))}
+        if about["hidden"]:
+            about |= {"activity": None, "profile": {"likes": [], "dislikes": [], "typical": []}}
+        else:
+            profile = _tastes(found, segment, level, top)
+            profile["typical"] = [item_names[item] for item in _largest(common[segment], top)]
+            if vectors is not None and user_ids is not None:
+                nearest = _central(vectors, memberships[:, segment], inside, top)
+                profile["users"] = [user_ids[row] for row in nearest]
+            about |= {"activity": float(links[inside].mean()), "profile": profile}
+        result.append(about)
+    _name(result)
+    return result
+
+
+def merge_small(
+    graph: BipartiteGraph, memberships: np.ndarray, min_users: int = MIN_USERS
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Add small groups to those most like them, the smallest first, until none or a single one is left.
+
+    The most similar group is that of the least Jensen-Shannon divergence over items; without interactions
+    it is the largest.
 
     Args:
         graph: The training graph.
         memberships: ``[U, S]``.
-        item_names: What to call each item, ``I`` names.
-        tags: Labels of each item (genres), or None.
-        top: How many items and tags to name.
+        min_users: Groups that are the strongest of fewer users are small.
 
     Returns:
-        A dict a segment: ``segment``, ``users`` (whose strongest it is), ``share``, ``activity`` (mean
-        interactions of a user), ``profile`` with ``likes``, ``typical`` and, with tags, ``tags`` and
-        ``avoids``.
+        Memberships ``[U, S']``, and for each of the ``S'`` the segments it is made of, its own first.
+
+    Raises:
+        ConfigError: If memberships do not fit the graph.
     """
-    matrix = graph.biadjacency()
-    weights = np.asarray(matrix.T @ memberships, dtype=np.float64).T
-    labels = np.where(memberships.any(axis=1), memberships.argmax(1), -1)
-    activity = np.diff(matrix.indptr)
-    tag_names, item_tags = _tag_matrix(tags)
-    result = []
-    for segment, weight in enumerate(weights):
-        inside = labels == segment
-        lift = _lift(weight, weights.sum(0))
-        profile: dict[str, Any] = {
-            "likes": [_named(item_names, i, lift) for i in np.argsort(-lift, kind="stable")[:top]],
-            "typical": [item_names[i] for i in np.argsort(-weight, kind="stable")[:top]],
-        }
-        if item_tags is not None:
-            tag_lift = _lift(item_tags.T @ weight, item_tags.T @ weights.sum(0))
-            order = np.argsort(-tag_lift, kind="stable")
-            profile["tags"] = [_named(tag_names, i, tag_lift) for i in order[:top] if tag_lift[i] > 1]
-            profile["avoids"] = [_named(tag_names, i, tag_lift) for i in order[::-1][:top] if tag_lift[i] < 1]
-        result.append(
-            {
-                "segment": segment,
-                "users": int(inside.sum()),
-                "share": float(inside.mean()),
-                "activity": float(activity[inside].mean()) if inside.any() else 0.0,
-                "profile": profile,
-            }
-        )
-    return result
+    check_memberships(graph, memberships)
+    items = graph.biadjacency().T.tocsr()
+    merged, groups = memberships.astype(np.float64), [[s] for s in range(memberships.shape[1])]
+    while len(groups) > 1:
+        labels = strongest(merged)
+        sizes = np.bincount(labels[labels >= 0], minlength=len(groups))
+        smallest = int(sizes.argmin())
+        if sizes[smallest] >= min_users:
+            break
+        mass, _ = segment_masses(items, merged)
+        distance = jensen_shannon(mass[smallest], mass)
+        distance[smallest] = np.inf
+        nearest = int(np.lexsort((-sizes, np.where(np.isnan(distance), 2, distance)))[0])
+        merged[:, nearest] += merged[:, smallest]
+        merged = np.delete(merged, smallest, axis=1)
+        groups[nearest] = groups[nearest] + groups[smallest]
+        del groups[smallest]
+    return merged, groups
 
 
-def _lift(inside: np.ndarray, overall: np.ndarray) -> np.ndarray:
-    expected = overall * (inside.sum() / max(float(overall.sum()), 1e-12))
-    lift: np.ndarray = (inside + PRIOR) / (expected + PRIOR)
-    return lift
+def _tastes(found: dict[str, Lifts], segment: int, level: float, top: int) -> dict[str, Any]:
+    """What a segment likes and avoids."""
+    profile = {
+        "likes": found["items"].liked(segment, level, top),
+        "dislikes": found["items"].avoided(segment, level, top),
+    }
+    if "tags" in found:
+        profile["tags"] = found["tags"].liked(segment, level, top)
+        profile["avoids"] = found["tags"].avoided(segment, level, top)
+    if "words" in found:
+        profile["words"] = found["words"].liked(segment, level, top)
+    return profile
 
 
-def _named(names: Sequence[str], index: int, lift: np.ndarray) -> dict[str, Any]:
-    return {"name": names[index], "lift": round(float(lift[index]), 3)}
+def _central(vectors: np.ndarray, weights: np.ndarray, inside: np.ndarray, top: int) -> np.ndarray:
+    """Rows of the ``top`` users of a segment whose directions are nearest to its mean direction."""
+    if len(vectors) != len(inside):
+        raise ConfigError(f"'vectors' must be one a user, {len(inside)} (got {len(vectors)})")
+    directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    rows = np.flatnonzero(inside)
+    closeness = directions[rows] @ (weights @ directions)
+    chosen: np.ndarray = rows[_largest(closeness, top)]
+    return chosen
 
 
-def _tag_matrix(tags: Sequence[Sequence[str]] | None) -> tuple[list[str], sp.csr_matrix | None]:
-    """Names of all tags, and which item has which, ``[I, T]``."""
-    if tags is None:
-        return [], None
-    names = sorted({tag for item in tags for tag in item})
-    if not names:
-        return [], None
-    column = {tag: position for position, tag in enumerate(names)}
-    pairs = [(row, column[tag]) for row, item in enumerate(tags) for tag in item]
-    rows, columns = zip(*pairs, strict=True)
-    return names, sp.csr_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(tags), len(names)))
+def _largest(values: np.ndarray, top: int) -> np.ndarray:
+    """Places of the ``top`` largest values, the first of equals first."""
+    return np.argsort(-values, kind="stable")[:top]
+
+
+def _name(segments: list[dict[str, Any]]) -> None:
+    """Give every segment a name of its own; the largest have the first choice."""
+    taken: set[str] = set()
+    for segment in sorted(segments, key=lambda s: -s["users"]):
+        segment["name"] = name_segment(segment, taken)
+        taken.add(segment["name"].casefold())
