@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,7 +67,7 @@ class MemberItems(LocalScorer):
         memberships: ``[U, S]``.
         indptr: Histories in CSR, ``[U+1]`` int64.
         indices: ``[n]`` int64.
-        weights: Values of the transposed matrices of all segments after each other, CSR, ``[m]``.
+        weights: Values of all segments' matrices, the rows of one below those of another, CSR, ``[m]``.
         weights_indptr: ``[S I + 1]`` int64.
         weights_indices: ``[m]`` int64.
     """
@@ -95,15 +94,13 @@ class MemberItems(LocalScorer):
         self.register_buffer("weights", weights)
         self.register_buffer("weights_indptr", weights_indptr)
         self.register_buffer("weights_indices", weights_indices)
-        cuts = weights_indptr[:: self.num_items].tolist()  # read once: reading them waits for the device
-        self._parts = list(pairwise(cuts))
 
     @classmethod
     def build(
         cls, histories: sp.csr_matrix, weights: Sequence[sp.csr_matrix], memberships: Tensor
     ) -> MemberItems:
         """From histories ``[U, I]`` and one sparse ``[I, I]`` matrix a segment."""
-        stacked = sp.vstack([sp.csr_matrix(one.T) for one in weights], format="csr")
+        stacked = sp.vstack([sp.csr_matrix(one) for one in weights], format="csr")
         rows = [torch.from_numpy(part.astype(np.int64)) for part in (histories.indptr, histories.indices)]
         index = [torch.from_numpy(part.astype(np.int64)) for part in (stacked.indptr, stacked.indices)]
         values = torch.from_numpy(stacked.data.astype(np.float32))
@@ -112,17 +109,18 @@ class MemberItems(LocalScorer):
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
         row, item = history_pairs(self.indptr, self.indices, users)
-        histories = torch.zeros(self.num_items, len(users), device=users.device)
-        histories[item, row] = 1.0
-        shares = self.memberships[users].T
-        total = torch.zeros_like(histories)
-        for segment, (first, last) in enumerate(self._parts):
-            start = segment * self.num_items
-            crow = self.weights_indptr[start : start + self.num_items + 1] - first
-            size = (self.num_items, self.num_items)
-            matrix = csr_tensor(crow, self.weights_indices[first:last], self.weights[first:last], size)
-            total.addcmul_(matrix @ histories, shares[segment])
-        return total.T / spread(total.T)
+        shares = self.memberships[users]
+        count = shares.shape[1]
+        columns = (torch.arange(count, device=users.device) * self.num_items).unsqueeze(1) + item  # [S, m]
+        order = torch.argsort(row.repeat(count), stable=True)
+        values = shares.T[:, row].reshape(-1)[order]
+        lengths = (self.indptr[users + 1] - self.indptr[users]) * count
+        crow = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        size = (count * self.num_items, self.num_items)
+        histories = csr_tensor(crow, columns.reshape(-1)[order], values, (len(users), size[0]))
+        stacked = csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size)
+        scores: Tensor = (histories @ stacked).to_dense()
+        return scores / spread(scores)
 
     def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> MemberItems:
         """For other users."""
