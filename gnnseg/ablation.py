@@ -63,7 +63,7 @@ def ablate(
     started = time.perf_counter()
     if seeds < 1:
         raise ConfigError(f"'seeds' must be positive (got {seeds})")
-    variants(config, 1)  # refuses at once what has no segments
+    _chosen(variants(config, 1), only)  # refuses at once what has no segments, and unknown rows
     tracker = tracker or Tracker()
     data = prepared or prepare(config.dataset, environment.find_device(config.device), tracker)
     study = _Study(data, tracker)
@@ -110,7 +110,7 @@ class _Study:
             for row in rows:
                 environment.reset_peak_memory()
                 own = Clock()
-                own.seconds.update(clock.seconds if row.role == "full" else _shared(clock))
+                own.seconds.update(_shared(clock, row))
                 if row.role == "full":
                     found, own = full, clock
                 elif row.members > 1:
@@ -190,9 +190,10 @@ class _Study:
         }
 
 
-def _shared(clock: Clock) -> dict[str, float]:
-    """Seconds of what every row is built on: text and encoder."""
-    return {key: value for key, value in clock.seconds.items() if key in ("text", "encoder")}
+def _shared(clock: Clock, row: Variant) -> dict[str, float]:
+    """Seconds of what a row is built on: text, and the global model's encoder unless it has its own ones."""
+    steps = ("text",) if row.members > 1 else ("text", "encoder")
+    return {key: value for key, value in clock.seconds.items() if key in steps}
 
 
 def _chosen(rows: list[Variant], only: Sequence[str] | None) -> list[Variant]:
