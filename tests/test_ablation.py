@@ -187,12 +187,9 @@ def test_comparisons_are_antisymmetric() -> None:
     assert forth["difference"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "segmenter", [KMEANS, {"name": "ByColumn", "columns": ["group"]}], ids=["found", "told"]
-)
-def test_planted_segments_help_and_random_ones_do_not(segmenter: dict[str, Any]) -> None:
+def test_planted_segments_help_and_random_ones_do_not() -> None:
     controls = ["random segments", "ensemble", "one segment"]
-    found = ablate(load_config({**PLANTED, "segmenter": segmenter}), seeds=1, only=controls)
+    found = ablate(load_config(PLANTED), seeds=1, only=controls)
     against = {c["baseline"]: c for c in found["comparisons"]}
     assert set(against) == {"global", *controls}
     for compared in against.values():

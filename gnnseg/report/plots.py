@@ -128,8 +128,8 @@ def curves(
     for (name, points), (colour, marker) in zip(lines.items(), looks, strict=False):
         places = [point[x] for point in points]
         axes.plot(places, [point["mean"] for point in points], color=colour, marker=marker, label=name)
-        ends = ([point[end] for point in points] for end in ("low", "high"))
-        axes.fill_between(places, *ends, color=colour, alpha=0.15, linewidth=0)
+        low, high = ([point[end] for point in points] for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)

@@ -157,7 +157,7 @@ def test_differences() -> None:
     figure = differences(results(ensemble=HARMS), METRIC)
     [axes] = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == list(ROLES)[::-1]
-    zero, *points = axes.lines
+    zero = axes.lines[0]
     assert list(zero.get_xdata()) == [0, 0]
     centres = [float(bar.lines[0].get_xdata()[0]) for bar in axes.containers]
     assert centres == [0.02, -0.02, 0.02, 0.02]
