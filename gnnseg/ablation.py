@@ -27,7 +27,7 @@ from gnnseg.spectral import hold_out
 from gnnseg.stages import Progress
 from gnnseg.statistics import compare
 from gnnseg.tracking import Clock, Tracker
-from gnnseg.variants import Variant, variants
+from gnnseg.variants import Variant, full_row, variants
 
 HISTORIES = {"none": (0, 0), "short": (1, 5), "long": (6, 2**62)}
 """Training interactions of a user, from and to."""
@@ -99,7 +99,7 @@ class _Study:
         features, text = item_features(config, self.data, self.tracker, clock)
         progress = Progress()
         model = fit_global(config, self.data, features, progress, self.tracker, clock)
-        full = self._fit(variants(config, 1)[-1], model, progress, clock)
+        full = self._fit(full_row(config), model, progress, clock)
         segmenter = None if full.model is None else full.model.segmenter
         if segmenter is None:
             raise ConfigError(f"'{config.name}' has no segments to ablate")

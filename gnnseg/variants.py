@@ -65,10 +65,11 @@ def variants(config: Config, num_segments: int) -> list[Variant]:
         Variant("ensemble", "control", summed, _changed(config, "ensemble", plain), members),
         _segmented(config, "one segment", "control", "as many parameters, everybody alike", alike),
     ]
-    return [*rows, *_segmenters(config, num_segments), *_conditions(config), _full(config)]
+    return [*rows, *_segmenters(config, num_segments), *_conditions(config), full_row(config)]
 
 
-def _full(config: Config) -> Variant:
+def full_row(config: Config) -> Variant:
+    """The last row: the system itself."""
     return Variant("full", "full", "the system as configured", _changed(config, "full", {}))
 
 
