@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gnnseg.report.ablation import ablation_rows, segments_verdict
 from gnnseg.report.tables import comparison_rows, markdown, mean_seconds, peak_memory, verdict
 
 ROOT = Path(__file__).parent.parent
@@ -179,6 +180,29 @@ def seconds() -> str:
     return f"{markdown(header, rows)}\n\n{note}{_machine(found)}"
 
 
+def recovery() -> str:
+    """Adjusted Rand index of segmenters with planted groups over the signal."""
+    found = read("planted/results.json")
+    signals = [point["signal"] for point in next(iter(found["recovery"].values()))]
+    rows = [[name, *map(_interval, points)] for name, points in found["recovery"].items()]
+    note = (
+        f"Mean over {found['worlds']} worlds of {found['source']['num_users']:,} users in "
+        f"{found['source']['num_groups']} groups with half of Student's 95 % interval."
+    )
+    return f"{markdown(['segmenter', *(f'signal {signal:g}' for signal in signals)], rows)}\n\n{note}"
+
+
+def planted() -> str:
+    """The ablation on planted groups, found and true."""
+    found = read("planted/results.json")
+    header, rows = ablation_rows(found["ablation"], "ndcg@10")
+    told = segments_verdict(found["true_groups"], "ndcg@10")
+    own = segments_verdict(found["ablation"], "ndcg@10")
+    seeds = len(found["ablation"]["models"][0]["runs"])
+    note = f"Signal {found['source']['signal']:g}, {seeds} seeds. {_machine(found)}"
+    return f"{markdown(header, rows)}\n\nGroups found: {own}\n\nTrue groups: {told}\n\n{note}"
+
+
 def text_rates(text: Any) -> dict[str, dict[str, float]]:
     """Texts a second by batch size, ours and the ratio to the peer."""
     return {
@@ -195,6 +219,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers-gowalla": partial(peers, "gowalla"),
     "peers-movielens-1m": partial(peers, "movielens-1m"),
     "plain": plain,
+    "planted": planted,
+    "planted-recovery": recovery,
     "published": published,
     "seconds": seconds,
     "speed": speed,

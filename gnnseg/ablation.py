@@ -27,7 +27,7 @@ from gnnseg.spectral import hold_out
 from gnnseg.stages import Progress
 from gnnseg.statistics import compare
 from gnnseg.tracking import Clock, Tracker
-from gnnseg.variants import Variant, variants
+from gnnseg.variants import Variant, full_row, variants
 
 HISTORIES = {"none": (0, 0), "short": (1, 5), "long": (6, 2**62)}
 """Training interactions of a user, from and to."""
@@ -63,7 +63,7 @@ def ablate(
     started = time.perf_counter()
     if seeds < 1:
         raise ConfigError(f"'seeds' must be positive (got {seeds})")
-    variants(config, 1)  # refuses at once what has no segments
+    _chosen(variants(config, 1), only)  # refuses at once what has no segments, and unknown rows
     tracker = tracker or Tracker()
     data = prepared or prepare(config.dataset, environment.find_device(config.device), tracker)
     study = _Study(data, tracker)
@@ -99,7 +99,7 @@ class _Study:
         features, text = item_features(config, self.data, self.tracker, clock)
         progress = Progress()
         model = fit_global(config, self.data, features, progress, self.tracker, clock)
-        full = self._fit(variants(config, 1)[-1], model, progress, clock)
+        full = self._fit(full_row(config), model, progress, clock)
         segmenter = None if full.model is None else full.model.segmenter
         if segmenter is None:
             raise ConfigError(f"'{config.name}' has no segments to ablate")
@@ -110,7 +110,7 @@ class _Study:
             for row in rows:
                 environment.reset_peak_memory()
                 own = Clock()
-                own.seconds.update(clock.seconds if row.role == "full" else _shared(clock))
+                own.seconds.update(_shared(clock, row))
                 if row.role == "full":
                     found, own = full, clock
                 elif row.members > 1:
@@ -190,9 +190,10 @@ class _Study:
         }
 
 
-def _shared(clock: Clock) -> dict[str, float]:
-    """Seconds of what every row is built on: text and encoder."""
-    return {key: value for key, value in clock.seconds.items() if key in ("text", "encoder")}
+def _shared(clock: Clock, row: Variant) -> dict[str, float]:
+    """Seconds of what a row is built on: text, and the global model's encoder unless it has its own ones."""
+    steps = ("text",) if row.members > 1 else ("text", "encoder")
+    return {key: value for key, value in clock.seconds.items() if key in steps}
 
 
 def _chosen(rows: list[Variant], only: Sequence[str] | None) -> list[Variant]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from gnnseg.config import Config
 from gnnseg.errors import ConfigError
+from gnnseg.segments import SEGMENTERS
 
 Role = Literal["global", "control", "part", "full"]
 
@@ -64,10 +65,11 @@ def variants(config: Config, num_segments: int) -> list[Variant]:
         Variant("ensemble", "control", summed, _changed(config, "ensemble", plain), members),
         _segmented(config, "one segment", "control", "as many parameters, everybody alike", alike),
     ]
-    return [*rows, *_segmenters(config, num_segments), *_conditions(config), _full(config)]
+    return [*rows, *_segmenters(config, num_segments), *_conditions(config), full_row(config)]
 
 
-def _full(config: Config) -> Variant:
+def full_row(config: Config) -> Variant:
+    """The last row: the system itself."""
     return Variant("full", "full", "the system as configured", _changed(config, "full", {}))
 
 
@@ -90,10 +92,11 @@ def _segmenters(config: Config, num_segments: int) -> list[Variant]:
         {"name": COMMUNITIES},
         {"name": CLUSTERS, "num_segments": num_segments},
     ]
+    views = [SEGMENTERS.resolve(view) for view in views]
+    alone = views if "views" in own else [view for view in views if view["name"] != own["name"]]
     rows = [
-        _segmented(config, f"{view['name']} only", "part", "this segmenter alone", view)
-        for view in views
-        if view["name"] != own["name"]
+        _segmented(config, name, "part", "this segmenter alone", view)
+        for name, view in zip(_names(alone), alone, strict=True)
     ]
     if own["name"] != "Consensus":
         both = {"name": "Consensus", "views": views, "num_segments": num_segments}
@@ -106,17 +109,30 @@ def _segmenters(config: Config, num_segments: int) -> list[Variant]:
     return rows
 
 
+def _names(views: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row's name for each view; views of one class are numbered."""
+    names = [view["name"] for view in views]
+    number = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [f"{name} only" if n == 1 else f"{name} {n} only" for name, n in zip(names, number, strict=True)]
+
+
 def _conditions(config: Config) -> list[Variant]:
     """Each head and each local model on the segments of the config, one at a time."""
     own = {part["name"]: part for part in (config.head, config.local) if part is not None}
     rows = []
     for key, names in (("head", HEADS), ("local", LOCAL_MODELS)):
-        for name in names:
+        for name in dict.fromkeys([*names, *_own_name(config, key)]):
             if list(own) == [name]:
                 continue  # that is the full system
             changes = {"head": None, "local": None, key: own.get(name, {"name": name})}
             rows.append(Variant(name, "part", f"the {key} {name} alone", _changed(config, name, changes)))
     return rows
+
+
+def _own_name(config: Config, key: str) -> list[str]:
+    """The name of the config's own head or local model, which may be of no shipped class."""
+    part = getattr(config, key)
+    return [] if part is None else [part["name"]]
 
 
 def _segmented(config: Config, name: str, role: Role, about: str, segmenter: Mapping[str, Any]) -> Variant:

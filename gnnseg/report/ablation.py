@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,10 @@ def segments_verdict(results: Results, metric: str) -> str:
     """Whether segments help: above the global model and above every control, significantly.
 
     Served are segments only as far as validation found that they help.
+
+    Args:
+        results: Content of ``results.json`` of an ablation.
+        metric: What to judge by.
     """
     found = {c["baseline"]: c for c in results["comparisons"] if c["metric"] == metric}
     overall = found["global"]
@@ -57,8 +62,11 @@ def segments_verdict(results: Results, metric: str) -> str:
     )
     if not (overall["difference"] > 0 and _significant(overall)):
         return f"Segments do not help here: {figures} against the global model."
+    if not controls:
+        return f"Segments are above the global model here: {figures}, but no control was fitted."
     if len(beaten) == len(controls):
-        return f"Segments help here: {figures} against the global model, and above every control."
+        names = ", ".join(controls)
+        return f"Segments help here: {figures} against the global model, and above every control ({names})."
     left = ", ".join(name for name in controls if name not in beaten)
     return (
         f"Segments cannot be told to help here: {figures} against the global model, "
@@ -78,7 +86,7 @@ def local_verdict(local: Mapping[str, Any]) -> str:
 
 def worst_segment(results: Results) -> str:
     """Gains and harms by segment, and the gap between the best and the worst segment of both models."""
-    groups = [group for group in results["segments"] if group["users"] >= 10]
+    groups = [g for g in results["segments"] if g["users"] >= 10 and _known(g["relative"])]
     if not groups:
         return ""
     worst = min(groups, key=lambda group: group["relative"])
@@ -114,10 +122,17 @@ def _gain(compared: Mapping[str, Any]) -> str:
 
 def _interval(compared: Mapping[str, Any]) -> str:
     """The interval of a difference in per cent of what it is compared with."""
-    if not compared["difference"] or not compared["relative"]:
+    if not compared["low"] and not compared["high"]:
+        return "+0.00 to +0.00"
+    if not compared["difference"] or not _known(compared["relative"]):
         return ""
     base = compared["difference"] / compared["relative"] / 100
     return f"{compared['low'] / base:+.2f} to {compared['high'] / base:+.2f}"
+
+
+def _known(value: float | None) -> bool:
+    """Whether there is such a number: a share of zero is NaN, and null in JSON."""
+    return value is not None and math.isfinite(value)
 
 
 def _history(group: Mapping[str, Any]) -> str:

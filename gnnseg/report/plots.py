@@ -12,7 +12,7 @@ from gnnseg.report.tables import main_metrics, mean_seconds
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
+BLUE, ORANGE, GREY, GREEN, PINK = "#0072B2", "#D55E00", "#6b6b6b", "#009E73", "#CC79A7"
 """Okabe and Ito's palette, safe for colour-blind readers."""
 
 
@@ -20,6 +20,8 @@ def save_plots(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """Write every plot as PNG and SVG; returns the files."""
     metric = main_metrics(results, 2)[-1]
     plots = {"accuracy": accuracy(results, metric), "cost": cost(results, metric)}
+    if results["command"] == "ablate":
+        plots["differences"] = differences(results, metric)
     return [path for name, figure in plots.items() for path in save(figure, folder / name)]
 
 
@@ -74,6 +76,64 @@ def cost(results: Mapping[str, Any], metric: str) -> Figure:
     axes.set_ylabel(f"test {metric}")
     title = f"{results['dataset']['name']}: accuracy against cost"
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+    return figure
+
+
+ROLES = {"global": (ORANGE, "D"), "control": (BLUE, "o"), "part": (GREEN, "s")}
+"""Colour and marker of the rows of an ablation, so that nothing is told by colour alone."""
+
+
+def differences(results: Mapping[str, Any], metric: str) -> Figure:
+    """The full system of an ablation against each other row, with 95 % intervals; right of 0 it is better."""
+    found = [c for c in results["comparisons"] if c["metric"] == metric][::-1]
+    roles = {model["name"]: model["role"] for model in results["models"]}
+    figure = _figure(0.34 * len(found) + 1.7)
+    axes = figure.subplots()
+    axes.axvline(0.0, color=GREY, linewidth=0.9, zorder=1)
+    shown: set[str] = set()
+    for y, row in enumerate(found):
+        role = roles[row["baseline"]]
+        colour, marker = ROLES[role]
+        x = row["difference"]
+        # rounding may put an end on the wrong side of the mean
+        ends = [[max(0.0, x - row["low"])], [max(0.0, row["high"] - x)]]
+        label = "_" if role in shown else {"global": "global model"}.get(role, role)
+        shown.add(role)
+        axes.errorbar(x, y, xerr=ends, color=colour, marker=marker, markersize=5, capsize=3, label=label)
+    axes.set_yticks(range(len(found)), [row["baseline"] for row in found], parse_math=False)
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.set_xlabel(f"test {metric}: full system minus row (95 % bootstrap interval over users)")
+    title = f"{results['dataset']['name']}: what the full system adds to each row"
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+    if found:
+        figure.legend(loc="outside lower right", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def curves(
+    lines: Mapping[str, Sequence[Mapping[str, float]]], x: str, x_label: str, y_label: str, title: str
+) -> Figure:
+    """A line for each name through the ``mean`` of its points, with ``low`` to ``high`` shaded.
+
+    Args:
+        lines: Points by name.
+        x: Key of the points' place.
+        x_label: What that is.
+        y_label: What ``mean`` is.
+        title: Above the plot.
+    """
+    figure = _figure(4.2)
+    axes = figure.subplots()
+    looks = zip((ORANGE, BLUE, GREEN, PINK, GREY), "osD^v", strict=True)
+    for (name, points), (colour, marker) in zip(lines.items(), looks, strict=False):
+        places = [point[x] for point in points]
+        axes.plot(places, [point["mean"] for point in points], color=colour, marker=marker, label=name)
+        low, high = ([point[end] for point in points] for end in ("low", "high"))
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_title(title, loc="left", fontsize=11, parse_math=False)
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 

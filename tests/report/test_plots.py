@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gnnseg.errors import GnnsegError
-from gnnseg.report.plots import accuracy, accuracy_seconds, cost, save, save_plots
+from gnnseg.report.plots import accuracy, accuracy_seconds, cost, curves, save, save_plots
 from tests.report.test_tables import results
 from tests.runs import contents, fill_disk
 
@@ -127,3 +127,19 @@ def test_accuracy_against_seconds_of_no_models(tmp_path: Path) -> None:
     files = save(accuracy_seconds([], "recall@10", {}, "a_$x^"), tmp_path / "nothing.yet")
     assert [path.name for path in files] == ["nothing.yet.png", "nothing.yet.svg"]
     assert all(path.is_file() for path in files)
+
+
+def test_curves() -> None:
+    lines = {
+        name: [{"at": x, "mean": x + up, "low": x, "high": x + 2 * up} for x in (0.0, 1.0)]
+        for name, up in (("one", 0.1), ("two", 0.2))
+    }
+    [axes] = curves(lines, "at", "signal", "index", "a_$x^").axes
+    drawn = {str(line.get_label()): list(line.get_ydata()) for line in axes.lines}
+    assert drawn == {"one": [0.1, 1.1], "two": [0.2, 1.2]}
+    assert [area.get_datalim(axes.transData).intervaly.tolist() for area in axes.collections] == [
+        pytest.approx([0.0, 1.2]),
+        pytest.approx([0.0, 1.4]),
+    ]
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 2
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("signal", "index")
