@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gnnseg.report.ablation import ablation_rows, segments_verdict
+from gnnseg.report.ablation import ablation_rows, gain, segments_verdict
 from gnnseg.report.tables import comparison_rows, markdown, mean_seconds, peak_memory, verdict
 
 ROOT = Path(__file__).parent.parent
@@ -211,6 +211,46 @@ def text_rates(text: Any) -> dict[str, dict[str, float]]:
     }
 
 
+def segments() -> str:
+    """What segments bring on each dataset: the system against its global model, controls and by history."""
+    header = [
+        "dataset",
+        "ndcg",
+        "global",
+        "with segments",
+        "gain, 95 % (%)",
+        "p (Holm)",
+        "not above",
+        "up to 5 items",
+    ]
+    rows = []
+    for path in sorted(RESULTS.glob("*/segments.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        metric = found["histories"][0]["metric"]
+        tests = {c["baseline"]: c for c in found["comparisons"] if c["metric"] == metric}
+        means = {m["name"]: m["metrics"][metric]["mean"] for m in found["models"]}
+        left = [
+            m["name"]
+            for m in found["models"]
+            if m["role"] == "control"
+            and not (tests[m["name"]]["difference"] > 0 and tests[m["name"]]["p_adjusted"] < 0.05)
+        ]
+        short = next(group for group in found["histories"] if group["to"] == 5)
+        rows.append(
+            [
+                found["dataset"]["name"],
+                metric,
+                f"{means['global']:.4f}",
+                f"{means['full']:.4f}",
+                gain(tests["global"]),
+                f"{tests['global']['p_adjusted']:.2g}",
+                ", ".join(left) or "none of the controls",
+                f"{gain(short)} (n = {short['users']})" if short["users"] else "no such users",
+            ]
+        )
+    return markdown(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
@@ -223,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "planted-recovery": recovery,
     "published": published,
     "seconds": seconds,
+    "segments": segments,
     "speed": speed,
 }
 

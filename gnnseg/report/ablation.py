@@ -57,9 +57,7 @@ def segments_verdict(results: Results, metric: str) -> str:
     overall = found["global"]
     controls = [m["name"] for m in results["models"] if m["role"] == "control"]
     beaten = [name for name in controls if found[name]["difference"] > 0 and _significant(found[name])]
-    figures = (
-        f"{relative(overall['relative'], 2)} (95 %: {_interval(overall)} %, p {overall['p_adjusted']:.2g})"
-    )
+    figures = gain(overall).removesuffix(")") + f", p {overall['p_adjusted']:.2g})"
     if not (overall["difference"] > 0 and _significant(overall)):
         return f"Segments do not help here: {figures} against the global model."
     if not controls:
@@ -78,9 +76,9 @@ def local_verdict(local: Mapping[str, Any]) -> str:
     """Whether the local model of a run helps, on users of validation that its gates were not chosen on."""
     word = "help" if local["served"] == "local" else "do not help"
     ends = f"{relative(local['low'], 2)} to {relative(local['high'], 2)}"
-    gain = f"{relative(local['relative'], 2)} ({ends})"
+    found = f"{relative(local['relative'], 2)} ({ends})"
     return (
-        f"Segments {word} here: {gain} in validation {local['metric']}; served: the {local['served']} model."
+        f"Segments {word} here: {found} in validation {local['metric']}; served: the {local['served']} model."
     )
 
 
@@ -92,7 +90,7 @@ def worst_segment(results: Results) -> str:
     worst = min(groups, key=lambda group: group["relative"])
     gaps = [max(g[key] for g in groups) - min(g[key] for g in groups) for key in ("global", "full")]
     return (
-        f"Least gain: segment {worst['segment']}, {_gain(worst)}. "
+        f"Least gain: segment {worst['segment']}, {gain(worst)}. "
         f"Gap between the best and the worst segment: {gaps[0]:.4f} global, {gaps[1]:.4f} full."
     )
 
@@ -116,7 +114,8 @@ def _significant(compared: Mapping[str, Any]) -> bool:
     return float(compared["p_adjusted"]) < LEVEL
 
 
-def _gain(compared: Mapping[str, Any]) -> str:
+def gain(compared: Mapping[str, Any]) -> str:
+    """A relative difference and its interval."""
     return f"{relative(compared['relative'], 2)} (95 %: {_interval(compared)} %)"
 
 
