@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args
 
 from annotated_types import Ge, Gt, Lt
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from gnnseg.errors import ConfigError, unknown
 
@@ -33,9 +33,12 @@ Probability = Annotated[float, Ge(0), Lt(1)]
 T = TypeVar("T", bound="Component")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Hyperparameter:
-    """One keyword-only parameter of a component: its type, and its default if it has one."""
+    """One keyword-only parameter of a component: its type, and its default if it has one.
+
+    Two are equal only if they are one object, so that defaults which cannot be hashed do not matter.
+    """
 
     annotation: Any
     default: Any = inspect.Parameter.empty
@@ -73,6 +76,7 @@ class Component:
         return {name: parameter for own in reversed(found) for name, parameter in own.items()}
 
 
+@functools.cache
 def _own_hyperparameters(init: Callable[..., None]) -> tuple[dict[str, Hyperparameter], bool]:
     """The keyword-only parameters of one ``__init__``, and whether it passes others on."""
     init = inspect.unwrap(init)
@@ -103,8 +107,19 @@ def _validate(
     parameters: Mapping[str, Hyperparameter], given: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
     """Check ``given`` against ``parameters``; the result holds every parameter, defaults included."""
+    model = _model(tuple(parameters.items()))
+    try:
+        checked = model(**given)
+    except ValidationError as error:
+        raise ConfigError(describe(error, where, parameters)) from None
+    return {name: getattr(checked, name) for name in parameters}
+
+
+@functools.cache
+def _model(parameters: tuple[tuple[str, Hyperparameter], ...]) -> type[BaseModel]:
+    """The parameters as a pydantic model; made once, as it takes a thousand times as long as a check."""
     fields: dict[str, Any] = {
-        name: (p.annotation, ... if p.required else p.default) for name, p in parameters.items()
+        name: (p.annotation, ... if p.required else p.default) for name, p in parameters
     }
     config = ConfigDict(
         extra="forbid",
@@ -113,12 +128,7 @@ def _validate(
         validate_default=True,
         allow_inf_nan=False,
     )
-    model = create_model("Hyperparameters", __config__=config, **fields)
-    try:
-        checked = model(**given)
-    except ValidationError as error:
-        raise ConfigError(describe(error, where, parameters)) from None
-    return {name: getattr(checked, name) for name in parameters}
+    return create_model("Hyperparameters", __config__=config, **fields)
 
 
 def describe(error: ValidationError, where: str, known: Mapping[str, Any]) -> str:
