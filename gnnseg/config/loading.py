@@ -90,5 +90,8 @@ def find_config(name: str | Path) -> Path:
     for candidate in (str(name), f"{name}/{DEFAULT_MODEL}"):
         if candidate in shipped:
             return configs_folder() / f"{candidate}.yaml"
+    inside = [candidate for candidate in shipped if candidate.startswith(f"{name}/")]
+    if inside:
+        raise ConfigError(f"'{name}' has no config '{DEFAULT_MODEL}'; choose one of {', '.join(inside)}")
     known = [*shipped, *{candidate.split("/")[0] for candidate in shipped}]
     raise ConfigError(unknown("config", name, known) + " (or the path of a YAML file)")
