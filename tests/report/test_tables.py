@@ -30,7 +30,7 @@ def results(**last: Any) -> dict[str, Any]:
     """Results of three models, by hand; ``last`` changes each comparison."""
 
     def model(name: str, mean: float, parameters: int) -> dict[str, Any]:
-        seconds = {"text": 0.5, "encoder": 1.0, "segments": 0.0, "head": 0.0, "evaluate": 0.25}
+        seconds = {"text": 0.5, "encoder": 1.0, "segments": 0.0, "head": 0.0, "local": 0.0, "evaluate": 0.25}
         runs = [
             {
                 "seed": seed,
@@ -63,6 +63,7 @@ def results(**last: Any) -> dict[str, Any]:
 
     pairs = [("pop", 0.2), ("knn", 0.1)]
     return {
+        "command": "benchmark",
         "dataset": {"name": "small", "users": 1234, "items": 80, "train": 56789},
         "protocol": {"metrics": ["recall@10", "ndcg@10"]},
         "models": [model("pop", 0.1, 0), model("knn", 0.2, 0), model("full", 0.3, 12345)],
