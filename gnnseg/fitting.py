@@ -90,7 +90,11 @@ def fit_global(
         progress: Where the run stands; a resumed one goes on from there.
         tracker: Told of epochs and progress.
         clock: Times the steps.
+
+    Raises:
+        ConfigError: For a local model without validation.
     """
+    _check_local(config, data)
     graph, dataset = data.graph, data.dataset
     seed_torch(config.seed, "encoder")
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
@@ -178,18 +182,19 @@ def _fine_tune(
     }
 
 
-def _add_local(
-    config: Config, data: Prepared, model: SegmentRecommender, scorer: Scorer
-) -> tuple[Scorer, dict[str, Any]]:
-    """Put the local model beside the global scores, as far as validation finds that it helps.
-
-    Raises:
-        ConfigError: Without validation.
-    """
-    if not len(data.parts.valid):
+def _check_local(config: Config, data: Prepared) -> None:
+    """Raise a ConfigError for a local model without validation: before hours of training, not after."""
+    if config.local is not None and not len(data.parts.valid):
         raise ConfigError(
             "gates of a 'local' model are chosen on validation, which is empty; set 'valid' above 0"
         )
+
+
+def _add_local(
+    config: Config, data: Prepared, model: SegmentRecommender, scorer: Scorer
+) -> tuple[Scorer, dict[str, Any]]:
+    """Put the local model beside the global scores, as far as validation finds that it helps."""
+    _check_local(config, data)
     if model.segmenter is None:
         raise ConfigError("a 'local' model needs a 'segmenter'")
     local = LOCAL_MODELS.create(config.local or {}).fit(data.graph, model.segmenter.memberships)

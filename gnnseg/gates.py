@@ -1,9 +1,10 @@
 """How much of a local model each user gets beside the global one; nothing where it does not help.
 
 A gate is ``g_u = a m_s / (1 + h_u / f)``: ``a`` for a user without history, fading with the length ``h_u`` of
-the history at a pace ``f``, times ``m_s`` for the user's strongest segment. All three are chosen from a few
-values by the validation metric, segments' shrunk to everybody's. Whether the choice is worth anything is told
-by users it was not made on: five folds, chosen on four and read on the fifth.
+the history at a pace ``f``, times ``m_s`` for the user's strongest segment; users in none get none. All
+three are chosen from a few values by the validation metric, segments' shrunk to everybody's. Whether the
+choice is worth anything is told by users it was not made on: five folds, chosen on four and read on the
+fifth.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import torch
 
 from gnnseg.data import Interactions
 from gnnseg.evaluation import evaluate
-from gnnseg.scoring import Gated, Gates, LocalScorer, Scorer, spread
+from gnnseg.scoring import MAX_GATE, Gated, Gates, LocalScorer, Scorer, spread, strongest_segments
 from gnnseg.statistics import compare
 
-VALUES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+VALUES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, MAX_GATE)
 """Gates whose metric is measured; others are read off at the nearest."""
 
 SCALES = (0.0, *np.geomspace(0.05, 20.0, 14).tolist())
@@ -70,17 +71,11 @@ def choose_gates(
     users = np.sort(rng.permutation(np.unique(valid.users))[:MAX_USERS])
     curves = _curves(whole, local, users, valid, train, metric)
     lengths = np.diff(train.indptr)[users]
-    labels = local.memberships[torch.from_numpy(users).to(local.device)].argmax(1).cpu().numpy()
+    labels = strongest_segments(local.memberships.cpu().numpy()[users])
     num_segments = local.memberships.shape[1]
-    folds = rng.permutation(len(users)) % FOLDS
-    gained = np.zeros(len(users))
-    for fold in range(FOLDS):
-        inside = folds == fold
-        rest = _best(curves[~inside], lengths[~inside], labels[~inside], num_segments)
-        gained[inside] = _read(rest, curves[inside], lengths[inside], labels[inside])
-    found = compare(gained, curves[:, 0], rng)
-    helps = found.difference > 0 and found.p / 2 < 0.05
+    found = compare(_cross_fitted(curves, lengths, labels, num_segments, rng), curves[:, 0], rng)
     gates = _best(curves, lengths, labels, num_segments)
+    helps = found.difference > 0 and found.p / 2 < 0.05 and gates.opens
     if not helps:
         gates = Gates(0.0, np.inf, np.ones(num_segments))
     base = max(float(curves[:, 0].mean()), 1e-12)
@@ -108,7 +103,7 @@ def gated(whole: Scorer, local: LocalScorer, gates: Gates, lengths: np.ndarray) 
         gates: How much of it.
         lengths: Of the users' histories, ``[U]``.
     """
-    if not gates.scale or not gates.factors.any():
+    if not gates.opens:
         return whole
     each = gates.of(lengths, local.memberships.cpu().numpy())
     values = (torch.from_numpy(part).float().to(whole.device) for part in (each, gates.rule))
@@ -159,6 +154,21 @@ class _Both(Scorer):
         return self.whole[users] + self.gate * self.part[users]  # type: ignore[index]
 
 
+def _cross_fitted(
+    curves: np.ndarray, lengths: np.ndarray, labels: np.ndarray, num_segments: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Each user's metric under gates that were chosen on the users of other folds, ``[n]``."""
+    folds = rng.permutation(len(curves)) % FOLDS
+    gained = curves[:, 0].copy()
+    for fold in range(min(FOLDS, len(curves))):
+        inside = folds == fold
+        if inside.all():  # a single user: nobody to choose on
+            break
+        rest = _best(curves[~inside], lengths[~inside], labels[~inside], num_segments)
+        gained[inside] = _read(rest, curves[inside], lengths[inside], labels[inside])
+    return gained
+
+
 def _best(curves: np.ndarray, lengths: np.ndarray, labels: np.ndarray, num_segments: int) -> Gates:
     """The gates with the largest mean; the smallest of equals."""
     everybody = np.ones(num_segments)
@@ -167,6 +177,8 @@ def _best(curves: np.ndarray, lengths: np.ndarray, labels: np.ndarray, num_segme
     best = candidates[int(np.argmax(means))]
     if best.scale == 0:
         return best
+    inside = labels >= 0  # the others' metric is the same under all gates
+    curves, lengths, labels = curves[inside], lengths[inside], labels[inside]
     read = np.stack(
         [_read(Gates(best.scale * m, best.fade, everybody), curves, lengths, labels) for m in FACTORS], axis=1
     )
@@ -178,7 +190,7 @@ def _best(curves: np.ndarray, lengths: np.ndarray, labels: np.ndarray, num_segme
 
 def _read(gates: Gates, curves: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Each user's metric under its gate, ``[n]``: that of the nearest value measured."""
-    wanted = gates.scale * gates.factors[labels] / (1 + lengths / gates.fade)
     middles = (np.asarray(VALUES[1:]) + np.asarray(VALUES[:-1])) / 2
-    found: np.ndarray = curves[np.arange(len(curves)), np.searchsorted(middles, wanted)]
+    place = np.searchsorted(middles, gates.at(lengths, labels))
+    found: np.ndarray = curves[np.arange(len(curves)), place]
     return found

@@ -70,6 +70,14 @@ PLAIN_SEGMENTS: dict[str, Any] = {
 }
 """The plain pipeline of articles, small."""
 
+LOCAL: dict[str, Any] = {
+    **PLAIN,
+    "train": {"epochs": 0},
+    "segmenter": {"name": "KMeans", "num_segments": 3},
+    "local": {"name": "LocalItems", "model": {"name": "EASE", "regularization": 5.0}},
+}
+"""An encoder that has learned nothing, so that any local model helps."""
+
 SEARCHED: dict[str, Any] = {
     **PLAIN,
     "search": {
@@ -176,6 +184,20 @@ def saved_run() -> Path:
     """The folder of the full system; not to be changed."""
     trained()
     return workspace() / "full"
+
+
+@functools.cache
+def local_run() -> Run:
+    """A segmenter and a local model without a head, saved in :func:`local_folder`.
+
+    The encoder's vectors follow from histories alone, so that somebody new can be told from a known user.
+    """
+    return fit(on_data(LOCAL, name="local", encoder={"name": "SpectralFilter", "dim": 1}), out=local_folder())
+
+
+def local_folder() -> Path:
+    """The folder of :func:`local_run`; not to be changed."""
+    return workspace() / "local"
 
 
 @functools.cache

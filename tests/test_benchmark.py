@@ -57,8 +57,9 @@ SCHEMA: dict[str, Any] = {
                     "segments": [{"segment": COUNT, "users": COUNT, "metrics": dict}],
                     "decision": (dict, None),
                     "mixture": (dict, None),
+                    "local": (dict, None),
                     "seconds": dict.fromkeys(
-                        ("text", "encoder", "segments", "head", "fit", "evaluate"), NUMBER
+                        ("text", "encoder", "segments", "head", "local", "fit", "evaluate"), NUMBER
                     ),
                     "peak_memory_mb": NUMBER,
                     "text": (dict, None),

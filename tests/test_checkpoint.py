@@ -22,15 +22,19 @@ from gnnseg.checkpoint import (
 )
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError, GnnsegError
-from gnnseg.pipeline import fit
+from gnnseg.pipeline import evaluate_run, fit
 from gnnseg.recommend import Recommender
+from gnnseg.scoring import Gated, Mixture
 from tests.runs import (
     FULL,
+    LOCAL,
     PLAIN,
     PLAIN_SEGMENTS,
     USERS,
     contents,
     fill_disk,
+    local_folder,
+    local_run,
     on_data,
     same_state,
     saved_baseline,
@@ -100,19 +104,43 @@ class TestRoundTrip:
             {**FULL, "head": "Experts"},
             {**FULL, "head": "SubgraphPropagation"},
             PLAIN_SEGMENTS,
+            LOCAL,
+            {**LOCAL, "local": "Lift"},
+            {**LOCAL, "local": {"name": "LocalItems", "model": "RP3beta"}, "head": "FiLM"},
+            {**LOCAL, "term": "ItemKNN", "term_weight": 0.01},
+            {**LOCAL, "segmenter": "OneSegment", "local": "Lift"},
+            {**LOCAL, "segmenter": {"name": "Hard", "of": "KMeans"}},
+            {**LOCAL, "segmenter": {"name": "Views", "views": ["Leiden", "KMeans"]}},
         ],
-        ids=lambda content: str(content.get("baseline") or [content["encoder"]["name"], content.get("head")]),
+        ids=lambda content: str(
+            content.get("baseline") or [content["encoder"]["name"], content.get("head"), content.get("local")]
+        ),
     )
     def test_every_kind_of_run(self, content: dict[str, Any], tmp_path: Path) -> None:
-        result = fit(on_data(content, train={"epochs": 1}, fine_tune={"epochs": 1}), out=tmp_path / "run")
+        epochs = 0 if content.get("local") else 1
+        content = on_data(content, train={"epochs": epochs}, fine_tune={"epochs": 1})
+        result = fit(content, out=tmp_path / "run")
         saved = load_run(tmp_path / "run")
         assert torch.equal(saved.scorer.score(torch.arange(USERS)), scores(result))
+        assert saved.scorer.kind == result.scorer.kind
         model = saved.model()
         assert (model is None) == (result.model is None) == ("baseline" in content)
         if model is not None:
             assert result.model is not None
             assert same_state(model, result.model)
-            assert torch.equal(model.scorer(graph_of(saved)).score(torch.arange(USERS)), scores(result))
+            own = result.scorer.whole if isinstance(result.scorer, Gated) else result.scorer
+            own = next(iter(own.scorers)) if isinstance(own, Mixture) else own
+            rows = torch.arange(USERS)
+            assert torch.equal(model.scorer(graph_of(saved)).score(rows), own.score(rows))
+
+    def test_a_local_model_bit_for_bit(self) -> None:
+        result, saved = local_run(), load_run(local_folder())
+        assert isinstance(saved.scorer, Gated)
+        assert same_state(saved.scorer, result.scorer)
+        header = json.loads((local_folder() / "model.json").read_text())
+        assert header["scorer"] == {"whole": "DotProduct", "local": "MemberItems"}
+        assert header["segments"] == 3
+        assert evaluate_run(saved, "test", "cpu")["test"] == result.test.means
 
     def test_no_pickle(self) -> None:
         for folder in (saved_run(), saved_baseline()):

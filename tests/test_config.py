@@ -347,6 +347,13 @@ class TestBadContent:
                 {"head": {"name": "Experts", "rank": 0, "bias": False}},
                 "Experts without 'bias' needs a positive 'rank' (got 0)",
             ),
+            ({"local": "Lfit"}, "unknown local model 'Lfit'; did you mean 'Lift'?"),
+            ({"local": {"name": "Lift", "prior": 0}}, "local model Lift: 'prior' "),
+            ({"local": {"name": "LocalItems", "model": "EASY"}}, "unknown baseline 'EASY'"),
+            (
+                {"local": {"name": "LocalItems", "model": "Popularity"}},
+                "LocalItems: 'model' must be an item-item baseline, such as EASE (got ",
+            ),
             ({"head": {"name": "LoRA", "on": "user"}}, "'on' should be 'users', 'items' or 'both'"),
             *(
                 (
@@ -394,7 +401,7 @@ class TestBadContent:
             ({"baseline": "Popularity"}, "needs either 'encoder' or 'baseline'"),
             (
                 {"encoder": None, "baseline": "Popularity"},
-                "takes no text, regularizers, segmenter, head or term",
+                "takes no text, regularizers, segmenter, head, local or term",
             ),
             (
                 {
@@ -405,10 +412,22 @@ class TestBadContent:
                     "baseline": "EASE",
                     "term": "EASE",
                 },
-                "takes no text, regularizers, segmenter, head or term",
+                "takes no text, regularizers, segmenter, head, local or term",
             ),
-            ({"head": None}, "'segmenter' and 'head' belong together"),
-            ({"segmenter": None}, "'segmenter' and 'head' belong together"),
+            ({"head": None}, "'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'"),
+            ({"segmenter": None}, "'segmenter' needs a 'head' or a 'local' model, and they need a"),
+            ({"segmenter": None, "head": None, "local": "Lift"}, "and they need a 'segmenter'"),
+            (
+                {
+                    "encoder": None,
+                    "text": None,
+                    "segmenter": None,
+                    "head": None,
+                    "baseline": "EASE",
+                    "local": "Lift",
+                },
+                "takes no text, regularizers, segmenter, head, local or term",
+            ),
             ({"dataset": None}, "'dataset'"),
             ({"dataset": {}}, "'dataset.source' is missing"),
             ({"dataset": 3}, "'dataset'"),
@@ -436,6 +455,32 @@ def test_a_dataset_given_on_the_command_line_lies_relative_to_it(
     (tmp_path / "books.yaml").write_text("source: {name: Table, interactions: r.csv}\n")
     monkeypatch.chdir(tmp_path)
     assert load_config("movielens/lightgcn", ["dataset=books.yaml"]).dataset.folder == str(tmp_path)
+
+
+class TestLocal:
+    @pytest.mark.parametrize("head", [None, "FiLM"])
+    def test_round_trip(self, head: str | None, tmp_path: Path) -> None:
+        config = load_config(on_data(FULL, head=head, local={"name": "LocalItems", "width": 0.2}))
+        model = {"name": "EASE", "regularization": 500.0, "dropout": 0.0, "user_exponent": 0.0}
+        assert config.local == {
+            "name": "LocalItems",
+            "model": {**model, "item_exponent": 0.0, "max_items": 20_000},
+            "width": 0.2,
+            "num_neighbors": 200,
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(config.to_yaml(), encoding="utf-8")
+        assert load_config(path) == config
+
+    def test_settings_of_the_model_inside(self) -> None:
+        local = {"name": "LocalItems", "model": "EASE"}
+        config = load_config(on_data(FULL, local=local), ["local.model.regularization=3"])
+        assert config.local is not None
+        assert config.local["model"]["regularization"] == 3
+        assert "'regularization'" in failure(on_data(FULL, local=local), "local.model.regularization=-3")
+
+    def test_none(self) -> None:
+        assert load_config(on_data(FULL)).local is None
 
 
 class TestReference:

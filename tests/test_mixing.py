@@ -14,8 +14,9 @@ from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
 from gnnseg.mixing import WEIGHTS, mix
 from gnnseg.pipeline import run
-from gnnseg.prepared import Prepared
+from gnnseg.prepared import Prepared, item_term
 from gnnseg.scoring import Constant, Mixture, Scorer
+from gnnseg.tracking import Clock
 from tests.runs import ITEMS, PLAIN, on_data, trained
 
 TERM: dict[str, Any] = {"name": "EASE", "regularization": 5.0}
@@ -30,6 +31,10 @@ def flat() -> Scorer:
     return Constant(torch.linspace(0, 1, ITEMS))
 
 
+def term() -> Scorer:
+    return EASE(regularization=5.0).fit(data().graph)
+
+
 def data(**changes: Any) -> Prepared:
     return dataclasses.replace(trained().data, **changes)
 
@@ -40,9 +45,8 @@ def valid_ndcg(scorer: Scorer) -> float:
 
 
 def test_the_weight_is_the_best_on_validation() -> None:
-    scorer, about = mix(config(), data(), flat())
-    term = EASE(regularization=5.0).fit(data().graph)
-    expected = {w: valid_ndcg(Mixture([flat(), term], torch.tensor([1.0, w]))) for w in WEIGHTS}
+    scorer, about = mix(config(), data(), flat(), term())
+    expected = {w: valid_ndcg(Mixture([flat(), term()], torch.tensor([1.0, w]))) for w in WEIGHTS}
     assert about["tried"] == {str(w): pytest.approx(value) for w, value in expected.items()}
     assert about["metric"] == "ndcg@10"
     assert about["weight"] > 0
@@ -54,7 +58,7 @@ def test_of_equal_weights_the_smallest_is_taken(monkeypatch: pytest.MonkeyPatch)
     """A term that changes no order is left out: the encoder's scorer itself is served."""
     monkeypatch.setattr(mixing, "evaluate", lambda *_, **__: trained().valid)
     own = flat()
-    scorer, about = mix(config(), data(), own)
+    scorer, about = mix(config(), data(), own, term())
     assert about["weight"] == 0
     assert scorer is own
 
@@ -62,7 +66,7 @@ def test_of_equal_weights_the_smallest_is_taken(monkeypatch: pytest.MonkeyPatch)
 def test_a_given_weight_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixing, "evaluate", lambda *_, **__: pytest.fail("looked at validation"))
     empty = dataclasses.replace(data().parts, valid=data().parts.valid[:0])
-    scorer, about = mix(config(term_weight=0.7), data(parts=empty), flat())
+    scorer, about = mix(config(term_weight=0.7), data(parts=empty), flat(), term())
     assert about == {"weight": 0.7, "metric": "ndcg@10", "tried": {}}
     assert isinstance(scorer, Mixture)
     assert scorer.weights.tolist() == pytest.approx([1.0, 0.7])
@@ -71,7 +75,7 @@ def test_a_given_weight_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_validation_a_weight_must_be_given() -> None:
     empty = dataclasses.replace(data().parts, valid=data().parts.valid[:0])
     with pytest.raises(ConfigError, match="chosen on validation, which is empty; give 'term_weight'"):
-        mix(config(), data(parts=empty), flat())
+        mix(config(), data(parts=empty), flat(), term())
 
 
 def test_no_more_users_than_fit_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +87,7 @@ def test_no_more_users_than_fit_are_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(mixing, "MAX_USERS", 7)
     monkeypatch.setattr(mixing, "evaluate", watch)
-    mix(config(), data(), flat())
+    mix(config(), data(), flat(), term())
     assert len(seen) == len(WEIGHTS)
     assert all(np.array_equal(users, seen[0]) and len(users) == 7 for users in seen)
     every = data().parts.valid
@@ -99,3 +103,19 @@ def test_a_run_tells_the_weight_and_how_it_was_chosen() -> None:
 
 def test_a_run_without_a_term_has_no_mixture() -> None:
     assert trained().metrics["mixture"] is None
+
+
+def test_a_term_is_fitted_once_and_its_seconds_always_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, fitted = iter([3.0, 5.5, 10.0, 14.0]), []
+    monkeypatch.setattr("gnnseg.prepared.time.perf_counter", lambda: next(now))
+    fit = EASE.fit
+    monkeypatch.setattr(EASE, "fit", lambda own, graph: fitted.append(own.regularization) or fit(own, graph))
+    prepared, clocks = data(terms={}), [Clock(), Clock(), Clock()]
+    first, again = (item_term(config(seed=seed), prepared, clocks[seed]) for seed in (0, 1))
+    other = item_term(config(term={**TERM, "regularization": 6.0}), prepared, clocks[2])
+    assert first is again
+    assert other is not first
+    assert fitted == [5.0, 6.0]
+    assert [clock.seconds["fit"] for clock in clocks] == [2.5, 2.5, 4.0]
+    rows = torch.arange(5)
+    assert torch.equal(first.score(rows), term().score(rows))

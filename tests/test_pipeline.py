@@ -67,10 +67,11 @@ class TestRun:
     def test_parts_of_the_run(self) -> None:
         result = trained()
         assert {record["stage"] for record in result.history} == {1, 2}
-        assert result.seconds.keys() == {"text", "encoder", "segments", "head", "fit", "evaluate"}
-        assert all(seconds > 0 for seconds in result.seconds.values())
-        steps = [result.seconds[key] for key in ("text", "encoder", "segments", "head")]
-        assert result.seconds["fit"] == pytest.approx(sum(steps))
+        steps = ["text", "encoder", "segments", "head"]
+        assert result.seconds.keys() == {*steps, "local", "fit", "evaluate"}
+        assert result.seconds["local"] == 0
+        assert all(seconds > 0 for step, seconds in result.seconds.items() if step != "local")
+        assert result.seconds["fit"] == pytest.approx(sum(result.seconds[step] for step in steps))
         assert result.peak_memory_mb > 50
         assert result.text is not None
         assert result.text["num_features"] == 6

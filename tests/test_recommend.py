@@ -1,21 +1,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gnnseg.checkpoint import load_run
 from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.pipeline import fit
 from gnnseg.ranking import top_k
 from gnnseg.recommend import Recommendation, Recommender, as_json
+from gnnseg.scoring import Gated
 from tests.runs import (
     GROUPS,
     ITEMS,
+    LOCAL,
     PLAIN_SEGMENTS,
     USERS,
     WORDS,
+    local_folder,
+    local_run,
     on_data,
     saved_baseline,
     saved_run,
@@ -209,6 +215,48 @@ def test_somebody_new_with_a_known_history_gets_that_users_segmented_scores(
         found = {r.item: r.score for r in recommender.recommend_for(liked, k=ITEMS)}
         assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
         assert recommender.segments_for(liked) == recommender.segments_of(user)
+
+
+def known_and_new(recommender: Recommender, user: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores of a known user, and of somebody new with the same training items."""
+    row = int(recommender.run.users.rows([user])[0])
+    liked = [recommender.run.items.ids[i] for i in recommender.run.train[row].indices]
+    known = {r.item: r.score for r in recommender.recommend([user], k=ITEMS)[user]}
+    return known, {r.item: r.score for r in recommender.recommend_for(liked, k=ITEMS)}
+
+
+def test_somebody_new_gets_the_local_model_through_the_gate_of_a_known_user_alike() -> None:
+    local_run()
+    recommender, rows = Recommender.load(local_folder()), torch.arange(USERS)
+    scorer = recommender.run.scorer
+    assert isinstance(scorer, Gated)
+    assert scorer.gates.min() > 0
+    assert not torch.allclose(scorer.score(rows), scorer.whole.score(rows))
+    for user in ("1000", "1033"):
+        known, found = known_and_new(recommender, user)
+        assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
+        row = int(recommender.run.users.rows([user])[0])
+        liked = [recommender.run.items.ids[i] for i in recommender.run.train[row].indices]
+        assert recommender.segments_for(liked) == pytest.approx(recommender.segments_of(user), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"term": "ItemKNN", "term_weight": 0.3},
+        {"segmenter": {"name": "Hard", "of": {"name": "KMeans", "num_segments": 3}}},
+        {"segmenter": {"name": "Views", "views": ["KMeans", {"name": "KMeans", "num_segments": 2}]}},
+    ],
+    ids=["a term", "hard segments", "views"],
+)
+def test_somebody_new_where_parts_are_nested(changes: dict[str, Any], tmp_path: Path) -> None:
+    weak = {"name": "SpectralFilter", "dim": 1}
+    result = fit(on_data({**LOCAL, "encoder": weak, **changes}, name="new"), out=tmp_path / "run")
+    assert isinstance(result.scorer, Gated)
+    recommender = Recommender.load(tmp_path / "run")
+    for user in ("1000", "1033"):
+        known, found = known_and_new(recommender, user)
+        assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
 
 
 def test_no_run(tmp_path: Path) -> None:

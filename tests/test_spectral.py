@@ -68,6 +68,14 @@ def test_edges_are_held_out_of_all_over_the_matrix() -> None:
     assert len(np.unique(held.getnnz(axis=1))) > 3
 
 
+def test_another_seed_holds_out_other_edges() -> None:
+    matrix = sp.csr_matrix(random_matrix(50, 40))
+    _, first = hold_out(matrix, 0.3)
+    for seed in (0, 1):
+        _, held = hold_out(matrix, 0.3, seed)
+        assert np.array_equal(held.toarray(), first.toarray()) == (seed == 0)
+
+
 def test_holding_out_does_not_touch_global_randomness() -> None:
     matrix, state = sp.csr_matrix(random_matrix(9, 6)), np.random.get_state()[1].copy()  # noqa: NPY002
     hold_out(matrix, 0.5)

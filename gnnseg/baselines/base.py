@@ -39,7 +39,7 @@ class ItemItem(Baseline):
         Args:
             matrix: Binary interactions, ``[U, I]``.
             user_weights: How much each user counts, at least 0, ``[U]``; None for all alike. A weight of 2 is
-                as if the user were there twice.
+                as if the user were there twice, where a model says nothing else.
 
         Returns:
             ``[I, I]``, dense or sparse; entry ``(i, j)`` is what having ``i`` says of ``j``.

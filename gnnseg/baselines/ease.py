@@ -28,7 +28,8 @@ class EASE(ItemItem):
         regularization: ``lambda``, on the diagonal of the item-item counts.
         dropout: ``p``.
         user_exponent: ``a``.
-        item_exponent: ``b``; scores are multiplied by ``D_i^b`` again.
+        item_exponent: ``b``; scores are multiplied by ``D_i^b`` again. ``D_i`` counts every user of an item
+            once, whatever the weights of users.
         max_items: Refuse larger catalogues: time grows with the cube, memory with the square of the items.
     """
 

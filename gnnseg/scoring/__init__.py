@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
-from gnnseg.scoring.gated import Gated, Gates
+from gnnseg.scoring.gated import MAX_GATE, Gated, Gates, strongest_segments
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
@@ -16,6 +16,7 @@ from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
 
 __all__ = [
+    "MAX_GATE",
     "SCORERS",
     "Constant",
     "DotProduct",
@@ -33,6 +34,7 @@ __all__ = [
     "Scorer",
     "rebuild",
     "spread",
+    "strongest_segments",
 ]
 
 SCORERS: dict[str, type[Scorer]] = {

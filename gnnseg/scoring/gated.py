@@ -12,6 +12,9 @@ from torch import Tensor
 from gnnseg.scoring.base import Scorer, spread
 from gnnseg.scoring.local import LocalScorer
 
+MAX_GATE = 5.0
+"""The largest gate: nothing is known of larger ones, which are never measured."""
+
 
 @dataclass(frozen=True)
 class Gates:
@@ -29,8 +32,18 @@ class Gates:
 
     def of(self, lengths: np.ndarray, memberships: np.ndarray) -> np.ndarray:
         """Gates of users with histories of these lengths, ``[B]``, and memberships ``[B, S]``, as ``[B]``."""
-        found: np.ndarray = self.scale * self.factors[memberships.argmax(1)] / (1 + lengths / self.fade)
+        return self.at(lengths, strongest_segments(memberships))
+
+    def at(self, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Gates by lengths of histories ``[B]`` and strongest segments ``[B]``, -1 for none, as ``[B]``."""
+        factors = np.append(self.factors, 0.0)[labels]  # -1 is the last: closed
+        found: np.ndarray = np.minimum(self.scale * factors / (1 + lengths / self.fade), MAX_GATE)
         return found
+
+    @property
+    def opens(self) -> bool:
+        """Whether any user's gate can be above zero."""
+        return bool(self.scale > 0 and self.factors.any())
 
     @property
     def rule(self) -> np.ndarray:
@@ -41,6 +54,11 @@ class Gates:
     def from_rule(cls, rule: np.ndarray) -> Gates:
         """What :attr:`rule` was made of."""
         return cls(float(rule[0]), float(1 / rule[1]) if rule[1] else np.inf, rule[2:])
+
+
+def strongest_segments(memberships: np.ndarray) -> np.ndarray:
+    """The strongest segment of each row of ``[B, S]``, -1 for rows of zeros, ``[B]``."""
+    return np.where(memberships.sum(1) > 0, memberships.argmax(1), -1)
 
 
 class Gated(Scorer):

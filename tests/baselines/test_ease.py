@@ -152,3 +152,28 @@ def test_sparse_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch, chunk: in
 def test_sparse_without_any_interaction_scores_zero() -> None:
     graph = from_dense(np.zeros((2, 3)))
     assert not SparseEASE().fit(graph).score(torch.arange(2)).any()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_weights_of_users_against_the_closed_form(dropout: float) -> None:
+    matrix, weights = GRAPH.biadjacency(), np.random.default_rng(0).random(25) * 3
+    links = matrix.toarray().astype(np.float64)
+    gram = sum(w * np.outer(row, row) for w, row in zip(weights, links, strict=True))
+    precision = np.linalg.inv(gram + np.diag(7.0 + dropout / (1 - dropout) * np.diag(gram)))
+    expected = -precision / np.diag(precision)
+    np.fill_diagonal(expected, 0)
+    found = EASE(regularization=7.0, dropout=dropout).item_weights(matrix, weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_item_exponents_count_every_user_once() -> None:
+    matrix, weights = GRAPH.biadjacency(), np.random.default_rng(0).random(25) * 3
+    links = matrix.toarray().astype(np.float64)
+    scale = np.diag(links.sum(0) ** 0.5)
+    inner = (links @ np.linalg.inv(scale)) * np.sqrt(weights)[:, None]
+    precision = np.linalg.inv(inner.T @ inner + 7.0 * np.eye(14))
+    expected = -precision / np.diag(precision)
+    np.fill_diagonal(expected, 0)
+    expected = np.linalg.inv(scale) @ expected @ scale
+    found = EASE(regularization=7.0, item_exponent=0.5).item_weights(matrix, weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)

@@ -20,6 +20,7 @@ KIND_NAMES = {
     "regularizers",
     "segmenters",
     "heads",
+    "local",
 }
 
 

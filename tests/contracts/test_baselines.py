@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from gnnseg.baselines import BASELINES, Baseline
+from gnnseg.baselines import BASELINES, Baseline, ItemItem
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.ranking import top_k
@@ -115,3 +116,58 @@ def test_hyperparameter_out_of_range(cls: type[Baseline], name: str, value: obje
         cls(**{name: value})
     with pytest.raises(ConfigError, match=rf"^baseline {cls.__name__}: '{name}'.*\(got {value!r}\)"):
         BASELINES.resolve({"name": cls.__name__, name: value})
+
+
+WEIGHING: dict[str, tuple[str, dict[str, Any]]] = {
+    "EASE": ("EASE", {"regularization": 3.0}),
+    "EASE with dropout": ("EASE", {"regularization": 3.0, "dropout": 0.3, "user_exponent": 0.4}),
+    "SparseEASE": ("SparseEASE", {"regularization": 3.0}),
+    "ItemKNN": ("ItemKNN", {}),
+    "ItemKNN, shrunk": ("ItemKNN", {"shrinkage": 0.5}),
+    "RP3beta": ("RP3beta", {}),
+    "RP3beta, other exponents": ("RP3beta", {"alpha": 0.7, "beta": 1.2}),
+}
+"""Item-item models, and settings under which a user who counts twice is as good as two users.
+
+``EASE`` with ``item_exponent`` is none of them: it counts every user of an item once, whatever the weight.
+"""
+
+
+def weighing(name: str) -> ItemItem:
+    cls, given = WEIGHING[name]
+    made = BASELINES.create({"name": cls, **given})
+    assert isinstance(made, ItemItem)
+    return made
+
+
+def dense(weights: Any) -> np.ndarray:
+    return np.asarray(weights.todense() if sp.issparse(weights) else weights)
+
+
+def test_every_item_item_model_can_weigh_users() -> None:
+    item_item = {name for name, cls in BASELINES.classes().items() if issubclass(cls, ItemItem)}
+    assert {name for name, _ in WEIGHING.values()} == item_item
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_a_user_who_counts_k_times_is_as_k_users(name: str) -> None:
+    matrix = random_graph(25, 9).biadjacency()
+    times = np.arange(25) % 4  # some do not count at all
+    repeated = sp.csr_matrix(matrix[np.repeat(np.arange(25), times)])
+    found = dense(weighing(name).item_weights(matrix, times.astype(np.float64)))
+    np.testing.assert_allclose(found, dense(weighing(name).item_weights(repeated)), rtol=1e-5, atol=1e-7)
+    alike = dense(weighing(name).item_weights(matrix))
+    assert np.abs(found - alike).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_users_who_count_alike(name: str) -> None:
+    matrix = random_graph(25, 9).biadjacency()
+    found = dense(weighing(name).item_weights(matrix, np.ones(25)))
+    np.testing.assert_allclose(found, dense(weighing(name).item_weights(matrix)), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", WEIGHING)
+def test_nobody_counts(name: str) -> None:
+    matrix = random_graph(25, 9).biadjacency()
+    assert not dense(weighing(name).item_weights(matrix, np.zeros(25))).any()

@@ -18,17 +18,28 @@ NAMES = sorted(SEGMENTERS.classes())
 SIZED = sorted(n for n, cls in SEGMENTERS.classes().items() if "num_segments" in cls.hyperparameters())
 LEARNERS = sorted(set(NAMES) - {"OneSegment"})
 """Segmenters with anything to learn."""
-FINDERS = sorted(set(LEARNERS) - {"Random", "ByActivity"})
-"""Segmenters that must find what was planted."""
+FINDERS = sorted(set(LEARNERS) - {"Random", "ByActivity", "Views"})
+"""Segmenters that must find what was planted, once: ``Views`` has it once a view."""
 NESTED = {
     "Consensus": {"views": ["Leiden", {"name": "KMeans", "num_segments": GROUPS}]},
+    "Views": {"views": ["Leiden", {"name": "KMeans", "num_segments": GROUPS}]},
+    "Hard": {"of": {"name": "KMeans", "num_segments": GROUPS}},
     "ByColumn": {"columns": ["group"]},
     "LabelPropagation": {"on": "users"},
 }
-FROM_GRAPH = {"Louvain", "Leiden", "LabelPropagation", "CoClustering", "Consensus", "ByActivity", "ByTime"}
+FROM_GRAPH = {
+    "Louvain",
+    "Leiden",
+    "LabelPropagation",
+    "CoClustering",
+    "Consensus",
+    "Views",
+    "ByActivity",
+    "ByTime",
+}
 FROM_VECTORS = {
     *("KMeans", "MiniBatchKMeans", "GaussianMixture", "DBSCAN", "HDBSCAN"),
-    *("Spectral", "Agglomerative", "ScoreKMeans", "Consensus"),
+    *("Spectral", "Agglomerative", "ScoreKMeans", "Consensus", "Views", "Hard"),
 }
 OUTSIDE = {"DBSCAN", "HDBSCAN"}
 """Segmenters that may leave users outside every segment."""
@@ -246,6 +257,16 @@ def test_one_segment(name: str, planted: Planted, strangers: Tensor) -> None:
     segmenter = fit(make(name, num_segments=1), planted)
     torch.testing.assert_close(segmenter.memberships, torch.ones(90, 1))
     torch.testing.assert_close(segmenter(strangers), torch.ones(25, 1))
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_copies_of_one_segment(copies: int, planted: Planted, strangers: Tensor) -> None:
+    segmenter = fit(make("OneSegment", copies=copies), planted)
+    assert segmenter.num_segments == copies
+    check(segmenter.memberships, 90, "OneSegment")
+    assert (segmenter.memberships == segmenter.memberships[0, 0]).all()
+    assert torch.equal(segmenter(strangers), segmenter.memberships[:25])
+    assert (segmenter.labels == 0).all()
 
 
 @pytest.mark.parametrize("name", NEEDY)

@@ -85,6 +85,8 @@ def test_train_and_recommend(lab: Path, pyg: ModuleType, monkeypatch: pytest.Mon
     ]
     assert config["segmenter"] == {"name": "mylab.segments.ByActivity", "num_segments": 3}
     assert config["head"] == {"name": "mylab.segments.Stretch"}
+    assert config["local"] == {"name": "mylab.local.Typical", "prior": 3.0}
+    assert json.loads((lab / "run" / "metrics.json").read_text())["local"]["served"] in ("local", "global")
     monkeypatch.syspath_prepend(lab / "site")
     recommender = Recommender.load(lab / "run")
     assert len(recommender.recommend_for(["i00", "i04"], k=3)) == 3

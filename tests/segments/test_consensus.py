@@ -10,7 +10,7 @@ from torch import Tensor
 from gnnseg.data import UserData
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
-from gnnseg.segments import SEGMENTERS, Consensus, KMeans, Leiden, Segmenter
+from gnnseg.segments import SEGMENTERS, Consensus, KMeans, Leiden, Segmenter, Views
 from gnnseg.segments.base import as_seed
 from tests.segments.planted import Planted, fit, plant
 
@@ -173,3 +173,38 @@ def test_wrong_views(views: Any, message: str) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             build()
         assert "\n" not in str(caught.value)
+
+
+class TestViews:
+    def test_side_by_side(self) -> None:
+        planted, strangers = vague(), torch.randn(25, 8)
+        both = [view(axis=0), view(axis=1, steepness=3.0)]
+        views = fit(Views(views=both), planted)
+        parts = [fit(Coordinate(axis=0), planted), fit(Coordinate(axis=1, steepness=3.0), planted)]
+        assert views.num_segments == 4
+        expected = torch.cat([part.memberships for part in parts], dim=1) / 2
+        torch.testing.assert_close(views.memberships, expected)
+        torch.testing.assert_close(views(strangers), torch.cat([p(strangers) for p in parts], dim=1) / 2)
+
+    def test_each_finds_what_was_planted(self) -> None:
+        planted = plant()
+        views = fit(Views(views=["Leiden", {"name": "KMeans", "num_segments": 3}]), planted)
+        assert views.num_segments == 6
+        for segments in (views.memberships[:, :3], views.memberships[:, 3:]):
+            torch.testing.assert_close(segments.sum(1), torch.full((90,), 0.5))
+            assert adjusted_rand_score(segments.argmax(1).numpy(), planted.groups) > 0.95
+
+    def test_who_is_outside_of_one_view_belongs_to_the_others(self) -> None:
+        planted, spec = plant(noise=0.3), {"name": "DBSCAN", "min_users": 12}
+        outside = fit(SEGMENTERS.create(spec), planted).memberships.sum(1) == 0
+        assert 0 < int(outside.sum()) < 90
+        found = fit(Views(views=[spec, "OneSegment"]), planted).memberships
+        assert (found[outside, -1] == 1).all()
+        torch.testing.assert_close(found[~outside, -1], torch.full((int((~outside).sum()),), 0.5))
+        nowhere = fit(Views(views=[spec, spec]), planted).memberships
+        assert torch.equal(nowhere.sum(1) == 0, outside)
+
+    @pytest.mark.parametrize("cls", [Views, Consensus])
+    def test_needs_two(self, cls: type[Views]) -> None:
+        with pytest.raises(ConfigError, match=rf"{cls.__name__}: 'views' must name at least two segmenters"):
+            cls(views=["KMeans"])

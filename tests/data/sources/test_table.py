@@ -126,6 +126,27 @@ class TestBadInteractions:
         message = failure(tmp_path, f'user,item\n1,1\n"{value}",2\n')
         assert "row 2: 'user' must hold an id" in message
 
+    @pytest.mark.parametrize("value", ["", " ", "\x01"])
+    def test_skipped_where_asked(self, tmp_path: Path, value: str, caplog: pytest.LogCaptureFixture) -> None:
+        content = f'user,item,rating\nb,y,1\n"{value}",y,2\na,"{value}",3\na,x,4\n"{value}","{value}",5\n'
+        found = load(tmp_path, content, rating="rating", missing_ids="skip")
+        assert (found.users.ids, found.items.ids) == (("a", "b"), ("x", "y"))
+        assert found.interactions.users.tolist() == [1, 0]
+        assert found.interactions.weights.tolist() == [1, 4]
+        assert "3 of 5 rows name no user or no item; skipped" in caplog.text
+
+    def test_skipped_numbers(self, tmp_path: Path) -> None:
+        frame = pl.DataFrame({"user": [3, None, 1], "item": [7, 8, None]})
+        found = load(tmp_path, frame, missing_ids="skip")
+        assert (list(found.users), list(found.items)) == (["3"], ["7"])
+
+    def test_nothing_left(self, tmp_path: Path) -> None:
+        assert "has no rows" in failure(tmp_path, "user,item\n,1\n1,\n", missing_ids="skip")
+
+    def test_nothing_to_skip(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        assert len(load(tmp_path, CSV, missing_ids="skip").interactions) == 3
+        assert not caplog.text
+
     @pytest.mark.parametrize("value", ["", "soon", "2020-13-01", "nan", "1e300"])
     def test_time(self, tmp_path: Path, value: str) -> None:
         message = failure(tmp_path, f"user,item,time\n1,1,100\n1,2,{value}\n", time="time")
