@@ -55,7 +55,7 @@ def test_the_largest_entries_of_each_column_are_kept(model: Any, count: int) -> 
         whole = made.item_weights(GRAPH.biadjacency(), 0.4 + 0.6 * shares[:, s].double().numpy())
         whole = np.asarray(whole.todense() if hasattr(whole, "todense") else whole)
         for item in range(ITEMS):
-            column = kept[s * ITEMS + item].numpy()  # what speaks for the item
+            column = kept[s * ITEMS : (s + 1) * ITEMS, item].numpy()  # what speaks for the item
             large = np.argsort(-np.abs(whole[:, item]))[:count]
             expected = np.zeros(ITEMS)
             expected[large] = whole[large, item]
