@@ -73,13 +73,15 @@ def segments_verdict(results: Results, metric: str) -> str:
 
 
 def local_verdict(local: Mapping[str, Any]) -> str:
-    """Whether the local model of a run helps, on users of validation that its gates were not chosen on."""
-    word = "help" if local["served"] == "local" else "do not help"
+    """Whether the local model of a run helps, on users of validation that its gates were not chosen on.
+
+    That it is the segments which help, and not one more model in the sum, only an ablation can tell.
+    """
     ends = f"{relative(local['low'], 2)} to {relative(local['high'], 2)}"
-    found = f"{relative(local['relative'], 2)} ({ends})"
-    return (
-        f"Segments {word} here: {found} in validation {local['metric']}; served: the {local['served']} model."
-    )
+    found = f"{relative(local['relative'], 2)} ({ends}) in validation {local['metric']}"
+    if local["served"] == "local":
+        return f"A model for each segment helps: {found}; `gnnseg ablate` tells whether segments are why."
+    return f"Segments do not help here: {found}; served: the global model."
 
 
 def worst_segment(results: Results) -> str:

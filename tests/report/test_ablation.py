@@ -7,7 +7,13 @@ import pytest
 
 from gnnseg.files import to_json
 from gnnseg.report import save_results
-from gnnseg.report.ablation import ablation_rows, group_rows, segments_verdict, worst_segment
+from gnnseg.report.ablation import (
+    ablation_rows,
+    group_rows,
+    local_verdict,
+    segments_verdict,
+    worst_segment,
+)
 from gnnseg.report.plots import differences
 from tests.report.test_tables import results as benchmark_results
 
@@ -173,3 +179,15 @@ def test_differences_of_two_rows_and_odd_names() -> None:
     found["comparisons"] = [c for c in found["comparisons"] if c["baseline"] == "global"]
     found["dataset"]["name"] = "a_$x^"
     differences(found, METRIC).draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("served", "expected"),
+    [
+        ("local", "A model for each segment helps: +3.00% (+1.00% to +5.00%) in validation ndcg@10; "),
+        ("global", "Segments do not help here: +3.00% (+1.00% to +5.00%) in validation ndcg@10; served: the"),
+    ],
+)
+def test_local_verdict(served: str, expected: str) -> None:
+    told = {"metric": "ndcg@10", "served": served, "relative": 0.03, "low": 0.01, "high": 0.05}
+    assert local_verdict(told).startswith(expected)
