@@ -218,7 +218,7 @@ def segments() -> str:
         "ndcg",
         "global",
         "with segments",
-        "gain, 95 % (%)",
+        "gain",
         "p (Holm)",
         "not above",
         "up to 5 items",
