@@ -31,8 +31,8 @@ from peer_models import LEFT_OUT, PEERS, Job
 from published_figures import published
 from shared import dataset_config, fit_ours, output, peak, reset_peak
 
-from gnnseg.benchmark import comparisons
 from gnnseg.data.interactions import Interactions
+from gnnseg.entries import comparisons
 from gnnseg.environment import describe
 from gnnseg.evaluation import Evaluation, evaluate
 from gnnseg.files import to_json

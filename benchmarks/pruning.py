@@ -19,7 +19,7 @@ import torch
 from gnnseg.config import load_config
 from gnnseg.data import Interactions
 from gnnseg.evaluation import evaluate
-from gnnseg.fitting import fit_model
+from gnnseg.fitting import fit_global, fit_segmented
 from gnnseg.heads import prune
 from gnnseg.prepared import item_features, prepare
 from gnnseg.stages import Progress
@@ -44,9 +44,12 @@ def main() -> None:
     features, _ = item_features(config, data, tracker, clock)
     none = Interactions(data.parts.valid.users[:0], data.parts.valid.items[:0])
     seen = replace(data, parts=replace(data.parts, valid=none)) if options.blind else data
-    model, decision = fit_model(config, seen, features, Progress(), tracker, clock)
-    if model.head is None:
+    progress = Progress()
+    model = fit_global(config, seen, features, progress, tracker, clock)
+    if config.head is None:
         raise SystemExit("the config has no head to prune")
+    alone = config.model_copy(update={"term": None, "local": None})
+    decision = fit_segmented(alone, seen, model, progress, tracker, clock).decision
     head, served = model.head, (decision or {}).get("served")
     for share in options.shares:
         model.head, kept = prune(head, share)

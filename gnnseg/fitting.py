@@ -21,11 +21,10 @@ from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, item_features, item_term
-from gnnseg.scoring import Scorer
+from gnnseg.scoring import Scorer, strongest
 from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
 from gnnseg.segments.differences import differences
-from gnnseg.segments.lifts import strongest
 from gnnseg.segments.profiles import profiles
 from gnnseg.segments.quality import quality, refits
 from gnnseg.stages import Progress, fit_stage, under

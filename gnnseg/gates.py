@@ -18,7 +18,7 @@ import torch
 
 from gnnseg.data import Interactions
 from gnnseg.evaluation import evaluate
-from gnnseg.scoring import MAX_GATE, Gated, Gates, LocalScorer, Scorer, spread, strongest_segments
+from gnnseg.scoring import MAX_GATE, Gated, Gates, LocalScorer, Scorer, spread, strongest
 from gnnseg.statistics import compare
 
 VALUES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, MAX_GATE)
@@ -71,7 +71,7 @@ def choose_gates(
     users = np.sort(rng.permutation(np.unique(valid.users))[:MAX_USERS])
     curves = _curves(whole, local, users, valid, train, metric)
     lengths = np.diff(train.indptr)[users]
-    labels = strongest_segments(local.memberships.cpu().numpy()[users])
+    labels = strongest(local.memberships.cpu().numpy()[users])
     num_segments = local.memberships.shape[1]
     found = compare(_cross_fitted(curves, lengths, labels, num_segments, rng), curves[:, 0], rng)
     gates = _best(curves, lengths, labels, num_segments)

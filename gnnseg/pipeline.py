@@ -27,8 +27,7 @@ from gnnseg.run_folder import (
     refuse_interrupted,
     unfinished,
 )
-from gnnseg.scoring import Scorer
-from gnnseg.segments.base import strongest
+from gnnseg.scoring import Scorer, strongest
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, JsonLines, Tracker, Trackers
 

@@ -100,7 +100,7 @@ def _segmenters(config: Config, num_segments: int) -> list[Variant]:
     ]
     if own["name"] != "Consensus":
         both = {"name": "Consensus", "views": views, "num_segments": num_segments}
-        rows.append(_segmented(config, "consensus", "part", "communities and clusters put together", both))
+        rows.append(_segmented(config, "consensus", "part", "the views put together", both))
     if own["name"] != "Hard":
         hard = {"name": "Hard", "of": own}
         rows.append(

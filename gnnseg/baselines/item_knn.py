@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveInt
+from gnnseg.sparse import largest
 
 
 class ItemKNN(ItemItem):
@@ -32,16 +33,5 @@ class ItemKNN(ItemItem):
             rows = np.arange(len(together))
             together[rows, start + rows] = 0
             similarity = together / (np.outer(norms[start : start + 2048], norms) + self.shrinkage + 1e-12)
-            blocks.append(_largest(similarity, self.num_neighbors))
+            blocks.append(largest(similarity, self.num_neighbors))
         return sp.vstack(blocks, format="csr").T.tocsr()
-
-
-def _largest(values: np.ndarray, count: int) -> sp.csr_matrix:
-    """The ``count`` largest positive entries of each row."""
-    count = min(count, values.shape[1])
-    columns = np.argpartition(-values, count - 1, axis=1)[:, :count]
-    kept = np.take_along_axis(values, columns, axis=1)
-    rows = np.repeat(np.arange(len(values)), count)
-    result = sp.csr_matrix((kept.ravel(), (rows, columns.ravel())), shape=values.shape)
-    result.eliminate_zeros()
-    return result

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveInt
+from gnnseg.sparse import largest
 
 BLOCK_PAIRS = 2**23
 """Pairs of items held at once, at most, if one user has everything."""
@@ -47,17 +48,8 @@ class RP3beta(ItemItem):
         blocks = []
         for start in range(0, size, step):
             reached = (ends[start : start + step] @ to_item).tocsr()
-            blocks.append(_nearest(reached, start, self.num_neighbors))
+            own = np.repeat(np.arange(reached.shape[0]) + start, np.diff(reached.indptr))
+            reached.data[own == reached.indices] = 0
+            reached.eliminate_zeros()
+            blocks.append(largest(reached, self.num_neighbors))
         return sp.vstack(blocks, format="csr").T.tocsr()
-
-
-def _nearest(block: sp.csr_matrix, start: int, count: int) -> sp.csr_matrix:
-    """The ``count`` largest entries of each row; row ``r`` is item ``start + r``, itself left out."""
-    row = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    other = block.indices != start + row
-    row, column, value = row[other], block.indices[other], block.data[other]
-    order = np.lexsort((-value, row))
-    row = row[order]
-    kept = np.arange(len(row)) - np.searchsorted(row, row) < count
-    chosen = order[kept]
-    return sp.csr_matrix((value[chosen], (row[kept], column[chosen])), shape=block.shape)

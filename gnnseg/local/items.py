@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import scipy.sparse as sp
 from pydantic import BeforeValidator
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.local.base import LocalModel
 from gnnseg.scoring import LocalScorer, MemberItems
+from gnnseg.sparse import largest
 
 ItemModel = Annotated[Spec, BeforeValidator(BASELINES.resolve)]
 """Spec of an item-item baseline, resolved."""
@@ -58,21 +58,6 @@ class LocalItems(LocalModel):
         weights = []
         for share in memberships.double().cpu().numpy().T:
             found = self.model.item_weights(matrix, self.width + (1 - self.width) * share)
-            weights.append(_largest(found, self.num_neighbors))
+            columns = found.T if isinstance(found, np.ndarray) else found.T.tocsr()
+            weights.append(largest(columns, self.num_neighbors).T)
         return MemberItems.build(matrix, weights, memberships).to(memberships.device)
-
-
-def _largest(weights: np.ndarray | sp.csr_matrix, count: int) -> sp.csr_matrix:
-    """The ``count`` entries of the largest size in each column of ``[I, I]``."""
-    if sp.issparse(weights):
-        columns = sp.csr_matrix(weights.T)
-        row = np.repeat(np.arange(columns.shape[0]), np.diff(columns.indptr))
-        order = np.lexsort((columns.indices, -np.abs(columns.data), row))
-        kept = order[np.arange(len(order)) - columns.indptr[row] < count]
-        found = sp.csr_matrix((columns.data[kept], (row[kept], columns.indices[kept])), shape=columns.shape)
-        return found.T.tocsr()
-    count = min(count, len(weights))
-    rows = np.argpartition(-np.abs(weights), count - 1, axis=0)[:count]
-    values = np.take_along_axis(weights, rows, axis=0)
-    columns = np.broadcast_to(np.arange(weights.shape[1]), rows.shape)
-    return sp.csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), shape=weights.shape)

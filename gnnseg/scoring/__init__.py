@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
-from gnnseg.scoring.gated import MAX_GATE, Gated, Gates, strongest_segments
+from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
-from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift
+from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift, strongest
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "Scorer",
     "rebuild",
     "spread",
-    "strongest_segments",
+    "strongest",
 ]
 
 SCORERS: dict[str, type[Scorer]] = {

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.scoring.base import Scorer, spread
-from gnnseg.scoring.local import LocalScorer
+from gnnseg.scoring.local import LocalScorer, strongest
 
 MAX_GATE = 5.0
 """The largest gate: nothing is known of larger ones, which are never measured."""
@@ -32,7 +32,7 @@ class Gates:
 
     def of(self, lengths: np.ndarray, memberships: np.ndarray) -> np.ndarray:
         """Gates of users with histories of these lengths, ``[B]``, and memberships ``[B, S]``, as ``[B]``."""
-        return self.at(lengths, strongest_segments(memberships))
+        return self.at(lengths, strongest(memberships))
 
     def at(self, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Gates by lengths of histories ``[B]`` and strongest segments ``[B]``, -1 for none, as ``[B]``."""
@@ -54,11 +54,6 @@ class Gates:
     def from_rule(cls, rule: np.ndarray) -> Gates:
         """What :attr:`rule` was made of."""
         return cls(float(rule[0]), float(1 / rule[1]) if rule[1] else np.inf, rule[2:])
-
-
-def strongest_segments(memberships: np.ndarray) -> np.ndarray:
-    """The strongest segment of each row of ``[B, S]``, -1 for rows of zeros, ``[B]``."""
-    return np.where(memberships.sum(1) > 0, memberships.argmax(1), -1)
 
 
 class Gated(Scorer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +13,14 @@ from torch import Tensor
 
 from gnnseg.graph import csr_tensor
 from gnnseg.scoring.base import Scorer, history_pairs, spread
+
+Memberships = TypeVar("Memberships", np.ndarray, Tensor)
+
+
+def strongest(memberships: Memberships) -> Memberships:
+    """The segment of the largest share of each row, -1 for rows of zeros: ``[U, S] -> [U]``."""
+    found: Memberships = (memberships.argmax(1) + 1) * (memberships.sum(1) > 0) - 1
+    return found
 
 
 class LocalScorer(Scorer):

@@ -14,6 +14,7 @@ from gnnseg.components import Component, PositiveFloat
 from gnnseg.data import UserData
 from gnnseg.errors import ConfigError, DataError, NotFittedError
 from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.scoring import strongest
 
 
 class Segmenter(Component, nn.Module, ABC):
@@ -151,11 +152,6 @@ class Centred(Segmenter):
             width=self.temperature * (shares * distances).sum() / known.sum().clamp(min=1),
         )
         self.learned(memberships=torch.where(known, shares, self(users)))
-
-
-def strongest(memberships: Tensor) -> Tensor:
-    """The segment of the largest share of each row, -1 where all are zero, ``[U, S] -> [U]``."""
-    return torch.where(memberships.sum(1) > 0, memberships.argmax(1), -1)
 
 
 def check_users(users: Tensor, num_segments: int) -> None:

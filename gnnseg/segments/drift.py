@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gnnseg.errors import DataError
-from gnnseg.segments.lifts import strongest
+from gnnseg.scoring import strongest
 
 
 @dataclass(frozen=True, slots=True)

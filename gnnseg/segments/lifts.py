@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from gnnseg.graph import BipartiteGraph
+from gnnseg.scoring import strongest
 from gnnseg.segments.differences import check_memberships
 from gnnseg.statistics import Array
 
@@ -164,11 +165,6 @@ def _lift(inside: Array, overall: Array) -> Array:
     """``[S, F]`` and ``[F]`` interactions to lifts ``[S, F]``."""
     share = inside.sum(1, keepdims=True) / max(float(overall.sum()), 1e-12)
     return np.asarray((inside + PRIOR) / (overall * share + PRIOR))
-
-
-def strongest(memberships: np.ndarray) -> np.ndarray:
-    """The segment of the largest share of each row, -1 where all are zero, ``[U, S] -> [U]``."""
-    return np.where(memberships.any(1), memberships.argmax(1), -1)
 
 
 def one_hot(labels: np.ndarray, size: int) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from gnnseg.graph import BipartiteGraph
+from gnnseg.sparse import largest
 
 
 def nearest_users(graph: BipartiteGraph, num_neighbors: int, block: int = 1024) -> sp.csr_matrix:
@@ -15,18 +16,11 @@ def nearest_users(graph: BipartiteGraph, num_neighbors: int, block: int = 1024) 
     rows = normalize(graph.biadjacency(), copy=True)
     parts = []
     for start in range(0, graph.num_users, block):
-        similarity = (rows[start : start + block] @ rows.T).tocoo()
-        similarity.data[similarity.row + start == similarity.col] = 0
-        parts.append(_strongest(similarity.tocsr(), num_neighbors))
+        similarity = (rows[start : start + block] @ rows.T).tocsr()
+        similarity.sort_indices()  # of equal users the first are kept
+        own = np.repeat(np.arange(similarity.shape[0]) + start, np.diff(similarity.indptr))
+        similarity.data[own == similarity.indices] = 0
+        similarity.eliminate_zeros()
+        parts.append(largest(similarity, num_neighbors))
     nearest = sp.vstack(parts, format="csr")
     return nearest.maximum(nearest.T).tocsr()
-
-
-def _strongest(matrix: sp.csr_matrix, count: int) -> sp.csr_matrix:
-    """The ``count`` largest positive entries of each row."""
-    matrix.eliminate_zeros()
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    place = np.arange(matrix.nnz) - matrix.indptr[row]
-    chosen = order[place < count]
-    return sp.csr_matrix((matrix.data[chosen], (row[chosen], matrix.indices[chosen])), shape=matrix.shape)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from torch import Tensor
 
 from gnnseg.errors import ConfigError, DataError
-from gnnseg.segments.base import strongest
+from gnnseg.scoring import strongest
 
 if TYPE_CHECKING:
     import networkx as nx

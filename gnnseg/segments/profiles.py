@@ -9,8 +9,9 @@ import numpy as np
 
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
+from gnnseg.scoring import strongest
 from gnnseg.segments.differences import check_memberships, jensen_shannon, segment_masses
-from gnnseg.segments.lifts import PRIOR, Lifts, lifts, strongest
+from gnnseg.segments.lifts import PRIOR, Lifts, lifts
 from gnnseg.segments.naming import name_segment
 from gnnseg.segments.traits import tag_matrix, word_matrix
 

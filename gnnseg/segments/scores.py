@@ -12,11 +12,10 @@ from gnnseg.components import PositiveFloat, PositiveInt
 from gnnseg.data import UserData
 from gnnseg.errors import DataError
 from gnnseg.graph import BipartiteGraph, Embeddings
-from gnnseg.segments.base import Segmenter, check_users, soft_assign, spread
-from gnnseg.segments.clusters import kmeans
+from gnnseg.segments.clusters import KMeans
 
 
-class ScoreKMeans(Segmenter):
+class ScoreKMeans(KMeans):
     """K-means on the rows of the user-item score matrix ``U V^T``, without building it.
 
     The squared distance of two rows is ``(u - u') V^T V (u - u')^T``, which is that of ``u M`` and ``u' M``
@@ -30,8 +29,6 @@ class ScoreKMeans(Segmenter):
     """
 
     root: Tensor
-    centres: Tensor
-    width: Tensor
 
     def __init__(
         self,
@@ -40,10 +37,9 @@ class ScoreKMeans(Segmenter):
         temperature: PositiveFloat = 0.25,
         num_starts: PositiveInt = 4,
     ) -> None:
-        super().__init__()
-        self._wanted = num_segments
-        self.temperature = temperature
-        self.num_starts = num_starts
+        super().__init__(
+            num_segments=num_segments, temperature=temperature, num_starts=num_starts, normalize=False
+        )
 
     def fit(
         self,
@@ -53,19 +49,14 @@ class ScoreKMeans(Segmenter):
         users: UserData | None = None,
     ) -> Self:
         """Learn the root and the centres."""
-        check_users(embeddings.users, self._wanted)
         items = embeddings.items.detach().double()
         if not torch.isfinite(items).all():
             raise DataError("item vectors hold NaN or infinite values; train the encoder with a lower rate")
         values, vectors = torch.linalg.eigh(items.T @ items)
         self.learned(root=vectors * values.clamp(min=0).sqrt() @ vectors.T)
-        points = embeddings.users @ self.root
-        centres, labels = kmeans(points, self._wanted, self.num_starts, rng)
-        self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
-        self.learned(memberships=self(embeddings.users))
-        return self
+        return super().fit(graph, embeddings, rng, users)
 
-    def forward(self, users: Tensor) -> Tensor:
-        """``[B, d] -> [B, S]``."""
-        self.check_learned("centres")
-        return soft_assign(users @ self.root, self.centres, self.width)
+    def points(self, users: Tensor) -> Tensor:
+        """Rows of the score matrix up to a rotation, ``[B, d]``."""
+        self.check_learned("root")
+        return users @ self.root

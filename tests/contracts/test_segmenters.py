@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gnnseg.errors import ConfigError, DataError, NotFittedError
 from gnnseg.graph import Embeddings
+from gnnseg.scoring import strongest
 from gnnseg.segments import SEGMENTERS, Segmenter
-from gnnseg.segments.base import strongest
 from tests.segments.planted import GROUPS, Planted, fit, graph_of, plant, relabelled
 
 NAMES = sorted(SEGMENTERS.classes())

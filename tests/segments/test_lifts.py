@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gnnseg.errors import ConfigError
+from gnnseg.scoring import strongest
 from gnnseg.segments import lifts as module
-from gnnseg.segments.lifts import PRIOR, hypergeometric, lifts, one_hot, strongest
+from gnnseg.segments.lifts import PRIOR, hypergeometric, lifts, one_hot
 from tests.segments.planted import graph_of, plant
 
 tables = st.integers(1, 60).flatmap(
