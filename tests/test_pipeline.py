@@ -1,3 +1,5 @@
+"""A run from tables to figures."""
+
 from __future__ import annotations
 
 import json
@@ -11,17 +13,15 @@ import pytest
 import torch
 
 from gnnseg.checkpoint import load_run
-from gnnseg.config import Config, load_config, load_dataset_config
-from gnnseg.data import Interactions
+from gnnseg.config import load_config, load_dataset_config
 from gnnseg.errors import CheckpointError, ConfigError, DataError, GnnsegError
 from gnnseg.evaluation import evaluate
 from gnnseg.fitting import describe_segments
 from gnnseg.heads import HEADS
 from gnnseg.pipeline import Run, evaluate_run, fit, run
 from gnnseg.prepared import prepare
-from gnnseg.ranking import top_k
 from gnnseg.run_folder import partial_folder
-from gnnseg.tracking import Tracker, Trackers
+from gnnseg.tracking import Tracker
 from tests.runs import (
     EACH,
     FULL,
@@ -31,7 +31,6 @@ from tests.runs import (
     SCHEDULE,
     USERS,
     WORDS,
-    Interrupt,
     assert_same,
     contents,
     dataset,
@@ -44,9 +43,7 @@ from tests.runs import (
     saved_run,
     scores,
     trained,
-    untimed,
     write_data,
-    write_yaml,
 )
 
 
@@ -251,87 +248,6 @@ class TestGlobalModel:
         )
 
 
-class TestLeakage:
-    """Nothing learns from what it is judged on."""
-
-    def poisoned(self, config: Config, part: str) -> Run:
-        """A run where one part holds other interactions, each user's count kept."""
-        data = prepare(config.dataset, torch.device("cpu"))
-        true = getattr(data.parts, part)
-        free = [np.flatnonzero(row == 0) for row in data.seen.toarray()]
-        rng = np.random.default_rng(1)
-        items = np.array([rng.choice(free[user]) for user in true.users])
-        assert (items != true.items).mean() > 0.8
-        parts = replace(data.parts, **{part: Interactions(true.users, items)})
-        return run(config, prepared=replace(data, parts=parts))
-
-    def test_the_graph_is_that_of_train(self) -> None:
-        data = prepare(load_dataset_config(dataset()), torch.device("cpu"))
-        found = data.graph.biadjacency().tocoo()
-        train = set(zip(data.parts.train.users.tolist(), data.parts.train.items.tolist(), strict=True))
-        assert set(zip(found.row.tolist(), found.col.tolist(), strict=True)) == train
-        assert np.array_equal(data.popularity, np.asarray(data.train.sum(0)).ravel())
-        assert len(train) == data.popularity.sum() == data.train.nnz < data.seen.nnz
-
-    def test_test_changes_nothing_but_the_figures(self) -> None:
-        result = self.poisoned(load_config(on_data(FULL)), "test")
-        assert trained().metrics["test"] != result.metrics["test"]
-        assert torch.equal(scores(result), scores(trained()))
-        assert untimed(result.history) == untimed(trained().history)
-        assert (result.segments, result.decision) == (trained().segments, trained().decision)
-        assert result.valid.means == trained().valid.means
-
-    def test_validation_only_chooses(self) -> None:
-        """Losses, and the segments of a state that was chosen before, come from train alone."""
-        result = self.poisoned(load_config(on_data(FULL)), "valid")
-        assert result.valid.means != trained().valid.means
-        losses = [[r["loss"] for r in some.history if r["stage"] == 1] for some in (result, trained())]
-        assert losses[0] == losses[1]
-
-    @pytest.mark.parametrize("part", ["valid", "test"])
-    @pytest.mark.parametrize("baseline", ["Popularity", "ItemKNN", "EASE"])
-    def test_baselines(self, baseline: str, part: str) -> None:
-        config = load_config(on_data({"baseline": baseline}))
-        assert torch.equal(scores(self.poisoned(config, part)), scores(run(config)))
-
-    def test_given_test_part(self, tmp_path: Path) -> None:
-        """The same through files: another test file, the same model."""
-        results = []
-        for seed in (0, 1):
-            folder = tmp_path / str(seed)
-            folder.mkdir()
-            rng = np.random.default_rng(seed)
-            by_user: dict[int, list[int]] = {}
-            for user, item in pairs():
-                by_user.setdefault(user, []).append(item)
-            rest = {user: sorted(set(range(80)) - set(items)) for user, items in by_user.items()}
-            (folder / "train.txt").write_text(
-                "".join(f"{user} {' '.join(map(str, items))}\n" for user, items in by_user.items())
-            )
-            (folder / "test.txt").write_text(
-                "".join(f"{u} {rng.choice(items)}\n" for u, items in rest.items())
-            )
-            path = write_yaml(
-                folder / "given.yaml",
-                {
-                    "source": {"name": "AdjacencyLists", "train": "train.txt", "test": "test.txt"},
-                    "split": {"name": "Given", "valid": 0.1},
-                    "metrics": ["ndcg@10"],
-                },
-            )
-            results.append(fit(on_data(FULL, text=None, dataset=str(path))))
-        assert not np.array_equal(results[0].data.parts.test.items, results[1].data.parts.test.items)
-        assert torch.equal(scores(results[0]), scores(results[1]))
-        assert results[0].segments == results[1].segments
-
-    def test_seen_items_are_not_ranked(self) -> None:
-        result = trained()
-        items, _ = top_k(result.scorer, np.arange(USERS), 20, result.data.seen)
-        seen = result.data.seen.toarray().astype(bool)
-        assert not seen[np.arange(USERS)[:, None], items].any()
-        assert seen.sum() == len(result.data.parts.train) + len(result.data.parts.valid)
-
-
 class TestSaved:
     def test_files(self) -> None:
         files = {path.name for path in saved_run().iterdir()}
@@ -494,64 +410,6 @@ class TestRefused:
         with pytest.raises(DataError, match="the filters leave nothing"):
             run(load_config(on_data(PLAIN), ["dataset.filters.min_user_items=50"]), out=tmp_path / "run")
         assert list(tmp_path.iterdir()) == []
-
-
-class Lifetime(Tracker):
-    """Writes down what it is told of a run's life."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-
-    def start(self, folder: Path | None, config: Mapping[str, Any], history: Any = ()) -> None:
-        self.told.append(("start", folder, dict(config), len(history)))
-
-    def finish(self, metrics: Mapping[str, Any]) -> None:
-        self.told.append(("finish", dict(metrics)))
-
-    def close(self) -> None:
-        self.told.append("close")
-
-
-class TestTracked:
-    def test_a_run_in_memory(self) -> None:
-        tracker = Lifetime()
-        content = on_data({"baseline": "Popularity"})
-        found = fit(content, tracker=tracker)
-        config = load_config(content).resolved()
-        assert tracker.told == [("start", None, config, 0), ("finish", found.metrics["test"]), "close"]
-
-    def test_a_run_on_disk(self, tmp_path: Path) -> None:
-        tracker = Lifetime()
-        found = fit(on_data(PLAIN), out=tmp_path / "run", tracker=tracker)
-        assert [told[:2] for told in tracker.told[:2]] == [
-            ("start", partial_folder(tmp_path / "run")),
-            ("finish", found.metrics["test"]),
-        ]
-        assert tracker.told[2:] == ["close"]
-
-    def test_a_failure_is_not_a_finish(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        tracker = Lifetime()
-        fill_disk(monkeypatch, "metrics.json")
-        with pytest.raises(GnnsegError):
-            fit(on_data({"baseline": "Popularity"}), out=tmp_path / "run", tracker=tracker)
-        assert [told[0] for told in tracker.told] == ["start", "c"]
-
-    @pytest.mark.parametrize("where", ["memory", "disk"])
-    def test_closed_when_interrupted(self, where: str, tmp_path: Path) -> None:
-        tracker = Lifetime()
-        out = tmp_path / "run" if where == "disk" else None
-        with pytest.raises(KeyboardInterrupt):
-            run(load_config(on_data(PLAIN)), out=out, tracker=Trackers([tracker, Interrupt(1, 3)]))
-        assert tracker.told[-1] == "close"
-
-    def test_told_what_came_before(self, tmp_path: Path) -> None:
-        config, out = load_config(on_data(PLAIN)), tmp_path / "run"
-        with pytest.raises(KeyboardInterrupt):
-            run(config, out=out, tracker=Interrupt(1, 4))
-        saved = json.loads((partial_folder(out) / "resume.json").read_text())["history"]
-        tracker = Lifetime()
-        run(config, resume=out, tracker=tracker)
-        assert tracker.told[0][3] == len(saved) > 0
 
 
 def test_sizes() -> None:

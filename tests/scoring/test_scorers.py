@@ -1,3 +1,5 @@
+"""What every scorer keeps to, and each of those from tables."""
+
 from __future__ import annotations
 
 import json
@@ -8,74 +10,35 @@ import scipy.sparse as sp
 import torch
 
 from gnnseg.scoring import (
-    MAX_GATE,
     SCORERS,
     Constant,
     DotProduct,
     Gated,
-    Gates,
     GraphFilter,
-    GroupNetworks,
     HistoryScorer,
     ItemGraph,
-    LocalScorer,
     MemberItems,
-    MemberLift,
     Mixture,
     NewUsers,
     Scorer,
     rebuild,
 )
-
-USERS, ITEMS = 6, 5
-rng = np.random.default_rng(3)
-HISTORIES = sp.csr_matrix((rng.random((USERS, ITEMS)) < 0.5).astype(np.float32))
-HISTORIES = sp.csr_matrix(HISTORIES.toarray() * np.array([[1], [1], [0], [1], [1], [1]], dtype=np.float32))
-WEIGHTS = rng.normal(size=(ITEMS, ITEMS)).astype(np.float32)
-SPARSE = sp.csr_matrix(np.where(rng.random((ITEMS, ITEMS)) < 0.6, WEIGHTS, 0).astype(np.float32))
-COEFFICIENTS, SCALE = rng.normal(size=4), rng.random(ITEMS) + 0.5
-LINKS = sp.csr_matrix(HISTORIES.toarray() * 0.4 * (rng.random((USERS, ITEMS)) + 0.1))
-LINKS.sort_indices()
-LEFT, RIGHT = rng.normal(size=(ITEMS, 2)), rng.normal(size=(ITEMS, 2))
-
-MADE: dict[str, Scorer] = {
-    "DotProduct": DotProduct(
-        torch.from_numpy(rng.random((USERS, 3))).float(), torch.from_numpy(WEIGHTS[:, :3])
-    ),
-    "Constant": Constant(torch.arange(ITEMS)),
-    "GraphFilter": GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT, RIGHT),
-    "DotProduct of longer vectors": DotProduct.of(
-        torch.from_numpy(rng.random((USERS, 5))).float(), torch.from_numpy(WEIGHTS[:, :5]), 3
-    ),
-    "GroupNetworks": GroupNetworks(
-        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((USERS, 3), (ITEMS, 3))),
-        torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]),
-        torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
-        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((2, 3, 4), (2, 4), (2, 4), (2,))),
-    ),
-    "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
-    "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
-}
-MADE["Mixture"] = Mixture([MADE["DotProduct"], MADE["ItemGraph"]], torch.tensor([1.0, 0.5]))
-MADE["Mixture of mixtures"] = Mixture([MADE["Mixture"], MADE["GraphFilter"]], torch.tensor([1.0, 2.0]))
-MEMBERSHIPS = torch.tensor(
-    [[0.2, 0.8, 0.0], [1.0, 0.0, 0.0], [0.3, 0.3, 0.4], [0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
+from tests.scoring.made import (
+    COEFFICIENTS,
+    HISTORIES,
+    ITEMS,
+    LEFT,
+    LINKS,
+    MADE,
+    OWN_GATES,
+    RIGHT,
+    RULE,
+    SCALE,
+    SPARSE,
+    USERS,
+    WEIGHTS,
+    each_scorer,
 )
-"""User 3 is in no segment, user 2 has no history."""
-LIFT = torch.from_numpy(rng.normal(size=(ITEMS, 3))).float()
-LOCAL_WEIGHTS = [
-    sp.csr_matrix(np.where(rng.random((ITEMS, ITEMS)) < 0.5, rng.normal(size=(ITEMS, ITEMS)), 0))
-    for _ in range(3)
-]
-LOCAL_WEIGHTS[1] = sp.csr_matrix((ITEMS, ITEMS))
-OWN_GATES, RULE = torch.tensor([0.0, 1.0, 0.3, 2.0, 0.5, 0.0]), torch.tensor([1.5, 0.1, 1.0, 0.0, 2.0])
-MADE["MemberLift"] = MemberLift(MEMBERSHIPS, LIFT)
-MADE["MemberItems"] = MemberItems.build(HISTORIES, LOCAL_WEIGHTS, MEMBERSHIPS)
-MADE["Gated"] = Gated(MADE["DotProduct"], MADE["MemberLift"], OWN_GATES, RULE)
-MADE["Gated mixture"] = Gated(MADE["Mixture of mixtures"], MADE["MemberItems"], OWN_GATES, RULE)
-LOCAL = [name for name, scorer in MADE.items() if isinstance(scorer, LocalScorer)]
-GATED = [name for name, scorer in MADE.items() if isinstance(scorer, Gated)]
-each_scorer = pytest.mark.parametrize("scorer", MADE.values(), ids=MADE)
 
 
 def test_every_scorer_that_a_run_can_hold_is_tested() -> None:
@@ -236,10 +199,6 @@ def test_a_part_of_no_weight_is_not_asked() -> None:
     assert torch.equal(both.score(torch.arange(USERS)), alone.score(torch.arange(USERS)))
 
 
-def as_tensors(histories: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(histories.indptr).long(), torch.from_numpy(histories.indices).long()
-
-
 def test_a_part_is_rebuilt_as_what_it_was() -> None:
     """Kinds within kinds, through JSON as a run on disk holds them."""
     kind = json.loads(json.dumps(MADE["Gated mixture"].kind))
@@ -262,99 +221,3 @@ def test_a_part_that_is_missing() -> None:
     state = {k: v for k, v in MADE["Gated"].state_dict().items() if k != "rule"}
     with pytest.raises(KeyError, match="rule"):
         rebuild(MADE["Gated"].kind, state)
-
-
-def test_member_lift_is_a_mean_of_segments() -> None:
-    found = MADE["MemberLift"].score(torch.tensor([4, 0, 3])).numpy()
-    for row, user in enumerate([4, 0, 3]):
-        expected = sum(float(MEMBERSHIPS[user, s]) * LIFT[:, s].double().numpy() for s in range(3))
-        np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_member_items_is_a_mean_of_segments_at_unit_spread() -> None:
-    found = MADE["MemberItems"].score(torch.arange(USERS)).numpy()
-    for user in range(USERS):
-        expected = sum(
-            float(MEMBERSHIPS[user, s]) * HISTORIES.toarray()[user].astype(np.float64) @ weights.toarray()
-            for s, weights in enumerate(LOCAL_WEIGHTS)
-        )
-        deviation = expected.std()
-        expected = expected / deviation if deviation > 0 else expected
-        np.testing.assert_allclose(found[user], expected, rtol=1e-4, atol=1e-5)
-    assert np.allclose(found[[0, 1, 4, 5]].std(1), 1)
-
-
-@pytest.mark.parametrize("name", LOCAL)
-def test_users_in_no_segment_get_exactly_nothing(name: str) -> None:
-    scores = MADE[name].score(torch.arange(USERS))
-    assert not scores[3].any()
-    assert scores[[0, 1, 4, 5]].any(dim=1).all()
-
-
-@pytest.mark.parametrize("name", LOCAL)
-def test_a_local_scorer_for_others(name: str) -> None:
-    """Whoever has a known user's history and memberships has that user's scores."""
-    scorer, users = MADE[name], [4, 3, 0, 4]
-    assert isinstance(scorer, LocalScorer)
-    other = scorer.of(MEMBERSHIPS[users], *as_tensors(HISTORIES[users]))
-    assert type(other) is type(scorer)
-    torch.testing.assert_close(other.score(torch.arange(4)), scorer.score(torch.tensor(users)))
-
-
-@pytest.mark.parametrize("name", GATED)
-def test_gated_is_a_sum_in_standard_deviations(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
-    assert isinstance(scorer, Gated)
-    whole, local = (part.score(users).double().numpy() for part in (scorer.whole, scorer.local))
-    expected = whole + OWN_GATES.numpy()[:, None] * whole.std(1, keepdims=True) * local
-    np.testing.assert_allclose(scorer.score(users).numpy(), expected, rtol=1e-4, atol=1e-5)
-    assert not np.allclose(expected, whole)
-
-
-@pytest.mark.parametrize("name", GATED)
-def test_a_closed_gate_or_no_segment_is_exactly_global(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
-    assert isinstance(scorer, Gated)
-    same = (scorer.score(users) == scorer.whole.score(users)).all(1)
-    assert {0, 3, 5} <= set(same.nonzero().flatten().tolist())
-    assert not same.all()
-
-
-@pytest.mark.parametrize("name", GATED)
-def test_gated_for_others_follows_the_rule(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
-    assert isinstance(scorer, Gated)
-    found = scorer.of(scorer.whole, MEMBERSHIPS, *as_tensors(HISTORIES))
-    factor = np.array([0.0, 1.0, 2.0, 0.0, 0.0, 2.0])  # of the strongest segment; none for user 3
-    gates = 1.5 * factor / (1 + 0.1 * HISTORIES.getnnz(axis=1))
-    np.testing.assert_allclose(found.gates.numpy(), gates, rtol=1e-6)
-    again = Gated(scorer.whole, scorer.local, torch.from_numpy(gates), RULE)
-    torch.testing.assert_close(found.score(users), again.score(users))
-
-
-@pytest.mark.parametrize("fade", [3.0, 10.0, np.inf])
-def test_gates_follow_from_length_and_segment(fade: float) -> None:
-    gates = Gates(2.0, fade, np.array([0.5, 1.0]))
-    lengths, members = np.array([0, 10, 10, 10]), np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.0, 0.0]])
-    faded = 1.0 if fade == np.inf else 1 / (1 + 10 / fade)
-    np.testing.assert_allclose(gates.of(lengths, members), [1.0, faded, 2 * faded, 0.0])
-    assert gates.at(lengths, np.array([0, 0, 1, -1])).tolist() == gates.of(lengths, members).tolist()
-
-
-@pytest.mark.parametrize("fade", [3.0, 30.0, 100.0, np.inf])
-def test_gates_from_their_rule(fade: float) -> None:
-    gates = Gates(0.7, fade, np.array([0.0, 0.5, 2.0]))
-    found = Gates.from_rule(gates.rule)
-    assert (found.scale, found.fade) == (gates.scale, pytest.approx(fade))
-    assert found.factors.tolist() == gates.factors.tolist()
-
-
-def test_a_gate_is_never_wider_than_was_measured() -> None:
-    gates = Gates(20.0, 3.0, np.array([2.0, 1.0]))
-    assert gates.at(np.array([0, 0, 27]), np.array([0, 1, 1])).tolist() == [MAX_GATE, MAX_GATE, 2.0]
-
-
-def test_whether_gates_open() -> None:
-    assert Gates(1.0, np.inf, np.array([0.0, 0.5])).opens
-    assert not Gates(0.0, np.inf, np.ones(2)).opens
-    assert not Gates(1.0, np.inf, np.zeros(2)).opens
