@@ -36,6 +36,7 @@ def measure(job: tuple[str, tuple[str, ...], int, Path | None]) -> dict[str, Any
     torch.set_num_threads(1)
     cpu, found, epochs, seconds = torch.device("cpu"), [], [], []
     gains: list[dict[str, Any]] = []
+    weights = []
     config = load_config(name, overrides)
     if folder is not None:
         config = config.model_copy(update={"dataset": dataset_config(config.dataset.name, folder)})
@@ -43,6 +44,8 @@ def measure(job: tuple[str, tuple[str, ...], int, Path | None]) -> dict[str, Any
     for seed in range(seeds):
         progress, clock = Progress(), Clock()
         fitted = fit_scorer(config.model_copy(update={"seed": seed}), data, progress, Tracker(), clock)
+        if fitted.mixture is not None:
+            weights.append(fitted.mixture["weight"])
         if fitted.local is not None:
             told = ("relative", "low", "high", "p", "served")
             gains.append({key: fitted.local[key] for key in told})
@@ -56,6 +59,7 @@ def measure(job: tuple[str, tuple[str, ...], int, Path | None]) -> dict[str, Any
         "valid": round(float(np.mean(values)), 4),
         "std": round(float(np.std(values)), 4),
         "metrics": {m: round(float(np.mean([f[m] for f in found])), 4) for m in found[0]},
+        "term_weights": weights,
         "gains": gains,
         "epochs": epochs,
         "seconds": round(float(np.mean(seconds)), 1),

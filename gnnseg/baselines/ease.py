@@ -63,7 +63,7 @@ class EASE(ItemItem):
         links = normalised(matrix, self.user_exponent, self.item_exponent)
         counts = np.asarray((links.T @ weighted(links, user_weights)).todense(), dtype=np.float64)
         diagonal = np.diag_indices(size)
-        counts[diagonal] += self.regularization + self.dropout / (1 - self.dropout) * counts[diagonal]
+        counts[diagonal] += _penalty(counts[diagonal], self.regularization, self.dropout)
         precision = np.linalg.inv(counts)
         weights = precision / -np.diag(precision)
         np.fill_diagonal(weights, 0.0)
@@ -76,23 +76,33 @@ class SparseEASE(ItemItem):
     """Ridge regression of each item on its nearest items alone, for catalogues too large for :class:`EASE`.
 
     The neighbours of an item are those of the largest cosine, as in fsSLIM (Ning and Karypis 2011, doi
-    10.1109/ICDM.2011.134, section IV.B); their weights solve ``(G_NN + lambda I) w = G_Nj`` exactly,
-    without constraints on signs. Time grows with items times ``num_neighbors`` cubed.
+    10.1109/ICDM.2011.134, section IV.B); their weights solve ``(G_NN + L_NN) w = G_Nj`` exactly, with ``L`` as
+    in :class:`EASE`, without constraints on signs. Time grows with items times ``num_neighbors`` cubed.
 
     Args:
         num_neighbors: Other items that an item may depend on.
         regularization: ``lambda``.
+        dropout: ``p``.
     """
 
-    def __init__(self, *, num_neighbors: PositiveInt = 100, regularization: PositiveFloat = 100.0) -> None:
+    def __init__(
+        self,
+        *,
+        num_neighbors: PositiveInt = 100,
+        regularization: PositiveFloat = 100.0,
+        dropout: Probability = 0.0,
+    ) -> None:
         self.num_neighbors = num_neighbors
         self.regularization = regularization
+        self.dropout = dropout
 
     def item_weights(self, matrix: sp.csr_matrix, user_weights: np.ndarray | None = None) -> sp.csr_matrix:
         """Find neighbours, then solve for all items in blocks."""
         counts = sp.csr_matrix(matrix.T @ weighted(matrix, user_weights), dtype=np.float64)
         counts.sort_indices()
-        near, found = self._neighbors(counts, np.maximum(counts.diagonal(), 1e-12))
+        degrees = counts.diagonal()
+        near, found = self._neighbors(counts, np.maximum(degrees, 1e-12))
+        penalty = _penalty(degrees, self.regularization, self.dropout)
         size, width = near.shape
         keys = np.repeat(np.arange(size), np.diff(counts.indptr)) * size + counts.indices
         weights = np.zeros(near.shape)
@@ -101,7 +111,7 @@ class SparseEASE(ItemItem):
             rows, real = near[some], found[some]
             system = _lookup(keys, counts.data, rows[:, :, None] * size + rows[:, None, :])
             system *= real[:, :, None] & real[:, None, :]
-            system[:, np.arange(width), np.arange(width)] += self.regularization
+            system[:, np.arange(width), np.arange(width)] += penalty[rows]
             targets = np.arange(size)[some, None]
             right = _lookup(keys, counts.data, rows * size + targets) * real
             weights[some] = np.linalg.solve(system, right[:, :, None])[:, :, 0]
@@ -123,6 +133,12 @@ class SparseEASE(ItemItem):
             best = best[cosine[best] > 0]
             near[item, : len(best)], found[item, : len(best)] = others[best], True
         return near, found
+
+
+def _penalty(degrees: np.ndarray, regularization: float, dropout: float) -> np.ndarray:
+    """The diagonal of ``L``, ``[I]``."""
+    penalty: np.ndarray = regularization + dropout / (1 - dropout) * degrees
+    return penalty
 
 
 def _lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -97,7 +97,9 @@ def dense_weights(sparse: SparseEASE, graph: BipartiteGraph) -> np.ndarray:
     return found
 
 
-def on_neighbors(graph: BipartiteGraph, count: int, regularization: float) -> np.ndarray:
+def on_neighbors(
+    graph: BipartiteGraph, count: int, regularization: float, dropout: float = 0.0
+) -> np.ndarray:
     """Each item regressed on the items most like it by cosine, found one by one."""
     matrix = graph.biadjacency().toarray().astype(np.float64)
     size = graph.num_items
@@ -109,13 +111,14 @@ def on_neighbors(graph: BipartiteGraph, count: int, regularization: float) -> np
             if other != item and both > 0:
                 alike[other] = both / np.linalg.norm(matrix[:, item]) / np.linalg.norm(matrix[:, other])
         near = sorted(alike, key=lambda other: (-round(alike[other], 9), other))[:count]
-        rows = np.vstack([matrix[:, near], np.sqrt(regularization) * np.eye(len(near))])
+        pull = regularization + dropout / (1 - dropout) * matrix[:, near].sum(0)
+        rows = np.vstack([matrix[:, near], np.diag(np.sqrt(pull))])
         target = np.concatenate([matrix[:, item], np.zeros(len(near))])
         weights[near, item] = np.linalg.lstsq(rows, target, rcond=None)[0]
     return weights
 
 
-@pytest.mark.parametrize("regularization", [0.5, 100.0])
+@pytest.mark.parametrize(("regularization", "dropout"), [(0.5, 0.0), (100.0, 0.0), (5.0, 0.4)])
 @pytest.mark.parametrize("count", [1, 4, 100])
 @pytest.mark.parametrize(
     "graph",
@@ -123,10 +126,10 @@ def on_neighbors(graph: BipartiteGraph, count: int, regularization: float) -> np
     ids=["random", "isolated", "few in common", "nothing in common"],
 )
 def test_sparse_equals_a_ridge_regression_on_neighbors(
-    graph: BipartiteGraph, count: int, regularization: float
+    graph: BipartiteGraph, count: int, regularization: float, dropout: float
 ) -> None:
-    sparse = SparseEASE(num_neighbors=count, regularization=regularization)
-    expected = on_neighbors(graph, count, regularization)
+    sparse = SparseEASE(num_neighbors=count, regularization=regularization, dropout=dropout)
+    expected = on_neighbors(graph, count, regularization, dropout)
     np.testing.assert_allclose(dense_weights(sparse, graph), expected, rtol=1e-4, atol=1e-7)
     found = sparse.fit(graph).score(torch.arange(graph.num_users)).numpy()
     np.testing.assert_allclose(found, graph.biadjacency().toarray() @ expected, rtol=1e-4, atol=1e-6)
