@@ -131,8 +131,7 @@ class Recommender:
             tracker: Shown the progress.
 
         Yields:
-            Rows of users ``[b]``, rows of items ``[b, k]`` and scores ``[b, k]``, ``-inf`` at the end of lists
-            that are shorter.
+            Rows of users ``[b]``, rows of items ``[b, k]`` and scores ``[b, k]``, ``-inf`` where a list ends.
         """
         ranked = self._ranked(self.run.scorer, rows, k, self.run.seen, rules or Rules())
         done = 0
@@ -167,7 +166,7 @@ class Recommender:
             if not rules.diversity:
                 yield items.cpu().numpy(), scores.cpu().numpy()
                 continue
-            directions = self._text_directions if rules.diversity_on == "texts" else self._directions
+            directions = self.text_directions if rules.diversity_on == "texts" else self._directions
             parts = zip(*(t.cpu().split(max(1, 2**24 // pool**2)) for t in (items, scores)), strict=True)
             for some, values in parts:
                 near = directions[some]
@@ -203,7 +202,7 @@ class Recommender:
         return F.normalize(vectors.float(), dim=1).cpu()
 
     @cached_property
-    def _text_directions(self) -> torch.Tensor:
+    def text_directions(self) -> torch.Tensor:
         """Unit vectors of the items' texts, ``[I, f]``."""
         if self.run.texts is None:
             raise ConfigError(f"the items of '{self.run.folder}' have no texts; diversify on 'vectors'")
@@ -236,9 +235,9 @@ class Recommender:
             (np.ones(len(rows), dtype=np.float32), (np.zeros(len(rows), dtype=np.int64), rows)),
             shape=(1, len(self.run.items)),
         )
-        if self._model is None:
+        if self.model is None:
             return self._by_history(self.run.scorer, history), history, None
-        model, graph = self._model
+        model, graph = self.model
         plain, adapted = self._item_tables
         users, memberships = model.fold_in(model.encoder.fold_in(graph, history), plain)
         own = model.scorer_of(Embeddings(users, adapted))
@@ -263,7 +262,8 @@ class Recommender:
         return NewUsers(scorer, *_as_tensors(history))
 
     @cached_property
-    def _model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
+    def model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
+        """The model with its graph, for users who were not there; None for a baseline."""
         model = self.run.model()
         return None if model is None else (model, graph_of(self.run))
 
@@ -271,9 +271,9 @@ class Recommender:
     @torch.no_grad()
     def _item_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The items' vectors before and after the head: one pass over the graph, not one a call."""
-        if self._model is None:
+        if self.model is None:
             raise NotFittedError("a baseline has no model")
-        model, graph = self._model
+        model, graph = self.model
         embeddings = model.encoder(graph)
         return embeddings.items, model.condition(embeddings).items
 

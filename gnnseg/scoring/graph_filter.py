@@ -115,7 +115,7 @@ class GraphFilter(HistoryScorer):
         yield self._project(*history) @ self.items.T
 
     def low_rank(self, users: Tensor) -> Tensor:
-        """What the low-rank term knows of users, ``[B] -> [B, d]``; its products with ``items`` are that term."""
+        """Vectors of users whose products with ``items`` are the low-rank term, ``[B] -> [B, d]``."""
         return self._project(*history_pairs(self.indptr, self.indices, users), len(users))
 
     def _scaled(self, rows: Tensor, items: Tensor, count: int) -> Tensor:
