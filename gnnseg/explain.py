@@ -252,7 +252,7 @@ def _dots(vectors: Tensor, other: Tensor) -> list[float]:
 
 
 def _by_segment(local: LocalScorer, row: int, target: int) -> dict[Key, float]:
-    """A local model's score by segments; each segment's share of the sum before it is brought to unit spread."""
+    """A local model's score by segments, in the ratio they have before the sum is brought to unit spread."""
     score = float(local.score(torch.tensor([row]))[0, target])
     shares = local.memberships[row]
     present = shares.nonzero().squeeze(1)

@@ -99,7 +99,8 @@ def _frames(
 def _parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:
     """Parts beside the file, then all in one, streamed."""
     with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
-        parts, rows = [], 0
+        parts: list[Path] = []
+        rows = 0
         for frame in frames:
             parts.append(Path(folder) / f"{len(parts):06}.parquet")
             frame.write_parquet(parts[-1])
