@@ -131,13 +131,14 @@ def _pairs(run: SavedRun, path: Path) -> pl.DataFrame:
     source = run.config.dataset.source
     user, item = source.get("user", "user"), source.get("item", "item")
     least, rating = run.config.dataset.filters.min_rating, source.get("rating")
-    rated = least is not None and rating is not None
-    frame = read_table(path, [user, item, *([rating] if rated else [])], text=[user, item])
+    if least is None:
+        rating = None
+    frame = read_table(path, [user, item, *([] if rating is None else [rating])], text=[user, item])
     for column in (user, item):
         bad = frame[column].fill_null("") == ""
         if bad.any():
             raise DataError(f"'{path}' row {int(bad.arg_true()[0]) + 1}: '{column}' must hold an id")
-    if rated:
+    if rating is not None:
         frame = frame.filter(pl.col(rating).cast(pl.Float64, strict=False) >= least)
     if frame.is_empty():
         raise DataError(f"'{path}' has no rows to add")
