@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py --data /path/to/gowalla --out benchmarks/results/serving-cpu.json
 
-Trains the shipped configuration (or takes a run, ``--run``), then measures in processes of their own: ``import
-gnnseg``; loading the run after imports; top 10 of single users from a loaded recommender; and all users to
+Trains the shipped configuration (or takes a run, ``--run``), then measures ``import gnnseg`` and loading the run
+after imports, in processes of their own; top 10 of single users from a loaded recommender; and all users to
 parquet, beside the bare blocked product and top-k of tables of the same sizes.
 """
 
@@ -47,7 +47,7 @@ def single(recommender: Recommender, users: list[str]) -> dict[str, float]:
 
 
 def everybody(recommender: Recommender, repeats: int) -> dict[str, float]:
-    """Seconds of all lists to parquet, and of the bare product and top-k; the best of some repeats, in turn."""
+    """Seconds of all lists to parquet, and of the bare product and top-k; the best of repeats, in turn."""
     ours, bare, size = [], [], 0
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
