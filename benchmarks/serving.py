@@ -2,9 +2,9 @@
 
     python benchmarks/serving.py --data /path/to/gowalla --out benchmarks/results/serving-cpu.json
 
-Trains the shipped configuration (or takes a run, ``--run``), then measures ``import gnnseg`` and loading the run
-after imports, in processes of their own; top 10 of single users from a loaded recommender; and all users to
-parquet, beside the bare blocked product and top-k of tables of the same sizes.
+Trains the shipped configuration, or takes a run (``--run``). It measures ``import gnnseg`` and loading the run
+after imports, in processes of their own; top 10 of single users; and all users to parquet, beside the bare
+blocked product and top-k of tables of the same sizes.
 """
 
 from __future__ import annotations
