@@ -2,7 +2,7 @@
 
     python benchmarks/serving.py --data /path/to/gowalla --out benchmarks/results/serving-cpu.json
 
-Trains the shipped configuration, or takes a run (``--run``). It measures ``import gnnseg`` and loading the run
+Trains the shipped config, or takes a run (``--run``). It measures ``import gnnseg`` and loading the run
 after imports, in processes of their own; top 10 of single users; and all users to parquet, beside the bare
 blocked product and top-k of tables of the same sizes.
 """
