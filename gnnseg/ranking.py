@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.errors import ConfigError
-from gnnseg.scoring import Scorer
+from gnnseg.scoring import Scorer, history_pairs
 
 BLOCK_SCORES = 2**24
 """Scores held at once: 64 MiB of float32."""
@@ -23,6 +23,7 @@ def top_k(
     k: int,
     seen: sp.csr_matrix | None = None,
     progress: Callable[[int], object] = lambda count: None,
+    allowed: Tensor | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rank all items for each user.
 
@@ -32,6 +33,7 @@ def top_k(
         k: Length of a list, at most ``I``.
         seen: Items never to rank, ``[U, I]``; its rows belong to the rows of users.
         progress: Told how many users were just done.
+        allowed: Mask of the only items to rank, for all users alike, ``[I]``; None for all.
 
     Returns:
         Rows of items ``[n, k]`` int64, best first, and their scores ``[n, k]`` float32. Where a user has
@@ -40,34 +42,52 @@ def top_k(
     Raises:
         ConfigError: If ``k`` is not between 1 and the number of items.
     """
+    items = np.empty((len(users), k if k > 0 else 0), dtype=np.int64)
+    scores = np.empty(items.shape, dtype=np.float32)
+    done = 0
+    for found, values in top_k_blocks(scorer, users, k, seen, allowed):
+        part = slice(done, done + len(found))
+        items[part], scores[part] = found.cpu().numpy(), values.cpu().numpy()
+        progress(len(found))
+        done += len(found)
+    return items, scores
+
+
+def top_k_blocks(
+    scorer: Scorer,
+    users: np.ndarray,
+    k: int,
+    seen: sp.csr_matrix | None = None,
+    allowed: Tensor | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As :func:`top_k` block by block, so that memory does not grow with the users.
+
+    Yields:
+        For the next ``b`` of ``users``: rows of items ``[b, k]`` int64 and scores ``[b, k]`` float32, on the
+        scorer's device.
+
+    Raises:
+        ConfigError: If ``k`` is not between 1 and the number of items.
+    """
     if not 1 <= k <= scorer.num_items:
         raise ConfigError(f"'k' must be between 1 and the number of items {scorer.num_items} (got {k})")
     device = scorer.device
-    indptr, indices = (None, None) if seen is None else _csr(seen, device)
-    items = torch.empty(len(users), k, dtype=torch.int64, device=device)
-    scores = torch.empty(len(users), k, dtype=torch.float32, device=device)
+    pairs = None if seen is None else _csr(seen, device)
+    closed = None if allowed is None else ~allowed.to(device)
     block = max(1, BLOCK_SCORES // scorer.num_items)
     rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(device)
-    for start in range(0, len(users), block):
-        some = rows[start : start + block]
-        found = scorer.score(some)
-        if indptr is not None and indices is not None:
-            _mask(found, indptr, indices, some)
-        scores[start : start + block], items[start : start + block] = torch.topk(found, k)
-        progress(len(some))
-    return items.cpu().numpy(), scores.cpu().numpy()
+    for some in rows.split(block) if len(rows) else ():
+        with torch.inference_mode():
+            found = scorer.score(some)
+            if pairs is not None:
+                user, item = history_pairs(*pairs, some)
+                found[user, item] = -torch.inf
+            if closed is not None:
+                found.masked_fill_(closed, -torch.inf)
+            scores, items = torch.topk(found, k)
+        yield items, scores
 
 
 def _csr(matrix: sp.csr_matrix, device: torch.device) -> tuple[Tensor, Tensor]:
-    parts = (torch.from_numpy(part.astype(np.int64)).to(device) for part in (matrix.indptr, matrix.indices))
-    indptr, indices = parts
-    return indptr, indices
-
-
-def _mask(scores: Tensor, indptr: Tensor, indices: Tensor, users: Tensor) -> None:
-    """Set the scores of items the users have seen to ``-inf``, in place."""
-    counts = indptr[users + 1] - indptr[users]
-    row = torch.repeat_interleave(counts)
-    first = torch.cumsum(counts, 0) - counts
-    at = torch.arange(len(row), device=row.device) + (indptr[users] - first)[row]
-    scores[row, indices[at]] = -torch.inf
+    """Both index arrays as they are: of one user, nothing but its own items is read or converted."""
+    return torch.from_numpy(matrix.indptr).to(device), torch.from_numpy(matrix.indices).to(device)

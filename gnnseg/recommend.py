@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_run
-from gnnseg.errors import ConfigError
+from gnnseg.errors import ConfigError, NotFittedError, unknown
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
-from gnnseg.ranking import top_k
-from gnnseg.scoring import Gated, HistoryScorer, Mixture, NewUsers, Scorer
+from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
+from gnnseg.rules import Rules, diversified
+from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, item_vectors
+from gnnseg.spectral import right_singular
+from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
+
+SINGULAR_VECTORS = 64
+"""Of the training matrix, that tell how alike items are where a run has no vectors."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Recommendation:
 
 
 class Recommender:
-    """Top-k lists for known users and for new ones by their items.
+    """Top-k lists for known users, for new ones by their items, and for segments.
 
     Args:
         run: A saved run.
@@ -55,42 +62,151 @@ class Recommender:
         """
         return cls(load_run(folder))
 
-    def recommend(self, users: Sequence[object], k: int = 10) -> dict[str, list[Recommendation]]:
+    def recommend(
+        self, users: Sequence[object], k: int = 10, rules: Rules | None = None
+    ) -> dict[str, list[Recommendation]]:
         """The best items that each user has not interacted with.
 
         Args:
             users: Outside ids.
             k: Length of a list; shorter where fewer unseen items exist.
+            rules: What lists must keep to.
 
         Raises:
-            DataError: If a user is unknown.
+            DataError: If a user, or an item of the rules, is unknown.
             ConfigError: If ``users`` is one text instead of a list, or ``k`` is out of range.
         """
         if isinstance(users, str):
             raise ConfigError(f"'users' must be a list of ids, such as [{users!r}] (got one text)")
-        rows = self.run.users.rows(users)
-        items, scores = top_k(self.run.scorer, rows, k, self.run.seen)
-        return {str(u): self._named(i, s) for u, i, s in zip(users, items, scores, strict=True)}
+        found: dict[str, list[Recommendation]] = {}
+        for rows, items, scores in self.blocks(self.run.users.rows(users), k, rules):
+            names = self.run.users.names(rows.tolist())
+            found |= {u: self._named(i, s) for u, i, s in zip(names, items, scores, strict=True)}
+        return found
 
-    def recommend_for(self, items: Sequence[object], k: int = 10) -> list[Recommendation]:
+    def recommend_for(
+        self, items: Sequence[object], k: int = 10, rules: Rules | None = None
+    ) -> list[Recommendation]:
         """The best items for somebody new who liked ``items`` (outside ids).
 
         Raises:
             DataError: If an item is unknown.
             ConfigError: If the run is a baseline that knows users by vectors of their own, such as ALS.
         """
-        scorer, history, _ = self._new_user(items)
-        found, scores = top_k(scorer, np.zeros(1, dtype=np.int64), k, history)
-        return self._named(found[0], scores[0])
+        scorer, history, _ = self.newcomer(items)
+        return self._one(scorer, history, k, rules)
+
+    def recommend_segment(
+        self, segment: int | str, k: int = 10, rules: Rules | None = None
+    ) -> list[Recommendation]:
+        """What a segment as a whole is served: the largest mean scores, members weighted by membership.
+
+        Items that members have already are not left out: no single history is a segment's.
+
+        Args:
+            segment: Its number.
+            k: Length of the list.
+            rules: What it must keep to.
+
+        Raises:
+            ConfigError: If the run has no segments, no such segment, or one without members.
+        """
+        shares = self._members(segment)
+        rows = shares.nonzero().squeeze(1)
+        total = torch.zeros(self.run.scorer.num_items, dtype=torch.float64)
+        with torch.inference_mode():
+            for some in rows.split(max(1, BLOCK_SCORES // len(total))):
+                total += (shares[some] @ self.run.scorer.score(some)).double()
+        return self._one(Constant(total / shares.sum()), None, k, rules)
+
+    def blocks(
+        self, rows: np.ndarray, k: int = 10, rules: Rules | None = None, tracker: Tracker | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Lists of known users block by block; memory does not grow with their number.
+
+        Args:
+            rows: Of users, ``[n]``.
+            k: Length of a list.
+            rules: What lists must keep to.
+            tracker: Shown the progress.
+
+        Yields:
+            Rows of users ``[b]``, rows of items ``[b, k]`` and scores ``[b, k]``, ``-inf`` where a list ends.
+        """
+        ranked = self._ranked(self.run.scorer, rows, k, self.run.seen, rules or Rules())
+        done = 0
+        with (tracker or Tracker()).task("ranking", len(rows)) as task:
+            for items, scores in ranked:
+                yield rows[done : done + len(items)], items, scores
+                task.advance(len(items))
+                done += len(items)
 
     def everybody(
-        self, k: int = 10, tracker: Tracker | None = None
+        self, k: int = 10, tracker: Tracker | None = None, rules: Rules | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lists of all users: rows of users ``[U]``, rows of items ``[U, k]`` and scores ``[U, k]``."""
-        rows = np.arange(len(self.run.users))
-        with (tracker or Tracker()).task("ranking", len(rows)) as task:
-            items, scores = top_k(self.run.scorer, rows, k, self.run.seen, task.advance)
+        found = list(self.blocks(np.arange(len(self.run.users)), k, rules, tracker))
+        rows, items, scores = (np.concatenate(part) for part in zip(*found, strict=True))
         return rows, items, scores
+
+    def _one(
+        self, scorer: Scorer, history: sp.csr_matrix | None, k: int, rules: Rules | None
+    ) -> list[Recommendation]:
+        ranked = self._ranked(scorer, np.zeros(1, dtype=np.int64), k, history, rules or Rules())
+        items, scores = next(iter(ranked))
+        return self._named(items[0], scores[0])
+
+    def _ranked(
+        self, scorer: Scorer, rows: np.ndarray, k: int, seen: sp.csr_matrix | None, rules: Rules
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Items ``[b, k]`` and scores ``[b, k]`` of the next ``b`` rows, by the rules."""
+        allowed = rules.allowed(self.run.items, self._users_of, len(self.run.users))
+        pool = min(max(rules.pool, k), scorer.num_items) if rules.diversity and k > 0 else k
+        for items, scores in top_k_blocks(scorer, rows, pool, seen, allowed):
+            if not rules.diversity:
+                yield items.cpu().numpy(), scores.cpu().numpy()
+                continue
+            directions = self.text_directions if rules.diversity_on == "texts" else self._directions
+            parts = zip(*(t.cpu().split(max(1, 2**24 // pool**2)) for t in (items, scores)), strict=True)
+            for some, values in parts:
+                near = directions[some]
+                chosen = diversified(values, near @ near.transpose(1, 2), k, rules.diversity)
+                yield some.gather(1, chosen).numpy(), values.gather(1, chosen).numpy()
+
+    def _members(self, segment: int | str) -> torch.Tensor:
+        """Everybody's share of one segment, ``[U]``."""
+        memberships = self.run.memberships
+        if memberships is None:
+            raise ConfigError(f"'{self.run.folder}' has no segments; train with a 'segmenter'")
+        known = [str(s) for s in range(memberships.shape[1])]
+        if str(segment) not in known:
+            raise ConfigError(unknown("segment", segment, known))
+        shares = memberships[:, int(segment)]
+        if not shares.any():
+            raise ConfigError(f"segment {segment} has no members")
+        return shares
+
+    @cached_property
+    def _users_of(self) -> np.ndarray:
+        """Training users of each item, ``[I]``."""
+        found: np.ndarray = np.bincount(self.run.train.indices, minlength=len(self.run.items))
+        return found
+
+    @cached_property
+    def _directions(self) -> torch.Tensor:
+        """Unit vectors of the items, ``[I, d]``: of the run, or of the training matrix where it has none."""
+        vectors = item_vectors(self.run.scorer)
+        if vectors is None:
+            found = right_singular(self.run.train.astype(np.float64), SINGULAR_VECTORS)
+            vectors = torch.from_numpy(found[1] * found[0])
+        return F.normalize(vectors.float(), dim=1).cpu()
+
+    @cached_property
+    def text_directions(self) -> torch.Tensor:
+        """Unit vectors of the items' texts, ``[I, f]``."""
+        if self.run.texts is None:
+            raise ConfigError(f"the items of '{self.run.folder}' have no texts; diversify on 'vectors'")
+        return TfidfEncoder(min_count=1).encode(self.run.texts)
 
     def segments_of(self, user: object) -> dict[str, float]:
         """Membership of a user by segment, shares of at least 0.01; empty without segments."""
@@ -99,11 +215,19 @@ class Recommender:
 
     def segments_for(self, items: Sequence[object]) -> dict[str, float]:
         """As :meth:`segments_of`, for somebody new who liked ``items``."""
-        memberships = self._new_user(items)[2]
+        memberships = self.newcomer(items)[2]
         return {} if memberships is None else _shares(memberships[0])
 
-    def _new_user(self, items: Sequence[object]) -> tuple[Scorer, sp.csr_matrix, torch.Tensor | None]:
-        """Scores of somebody new, the history, and the memberships ``[1, S]``, if there are segments."""
+    def newcomer(self, items: Sequence[object]) -> tuple[Scorer, sp.csr_matrix, torch.Tensor | None]:
+        """What scores somebody new who liked ``items``, as user 0.
+
+        Returns:
+            The scorer, the history ``[1, I]``, and the memberships ``[1, S]``, if there are segments.
+
+        Raises:
+            DataError: If an item is unknown.
+            ConfigError: If there are no items, or the run knows users by vectors of their own alone.
+        """
         if not items or isinstance(items, str):
             raise ConfigError("'items' must name at least one item the new user liked (got none)")
         rows = np.unique(self.run.items.rows(items))
@@ -111,12 +235,12 @@ class Recommender:
             (np.ones(len(rows), dtype=np.float32), (np.zeros(len(rows), dtype=np.int64), rows)),
             shape=(1, len(self.run.items)),
         )
-        if self._model is None:
+        if self.model is None:
             return self._by_history(self.run.scorer, history), history, None
-        model, graph = self._model
-        embeddings = model.encoder(graph)
-        users, memberships = model.fold_in(model.encoder.fold_in(graph, history), embeddings.items)
-        own = model.scorer_of(Embeddings(users, model.condition(embeddings).items))
+        model, graph = self.model
+        plain, adapted = self._item_tables
+        users, memberships = model.fold_in(model.encoder.fold_in(graph, history), plain)
+        own = model.scorer_of(Embeddings(users, adapted))
         return self._for_new(self.run.scorer, own, history, memberships), history, memberships
 
     def _for_new(
@@ -138,9 +262,20 @@ class Recommender:
         return NewUsers(scorer, *_as_tensors(history))
 
     @cached_property
-    def _model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
+    def model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
+        """The model with its graph, for users who were not there; None for a baseline."""
         model = self.run.model()
         return None if model is None else (model, graph_of(self.run))
+
+    @cached_property
+    @torch.no_grad()
+    def _item_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The items' vectors before and after the head: one pass over the graph, not one a call."""
+        if self.model is None:
+            raise NotFittedError("a baseline has no model")
+        model, graph = self.model
+        embeddings = model.encoder(graph)
+        return embeddings.items, model.condition(embeddings).items
 
     def _named(self, items: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
         texts = self.run.texts

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +260,22 @@ def test_somebody_new_where_parts_are_nested(changes: dict[str, Any], tmp_path: 
     for user in ("1000", "1033"):
         known, found = known_and_new(recommender, user)
         assert [found[item] for item in known] == pytest.approx(list(known.values()), rel=1e-3, abs=1e-4)
+
+
+def test_a_moved_run_recommends_the_same_in_a_new_process(tmp_path: Path) -> None:
+    shutil.copytree(saved_run(), tmp_path / "elsewhere")
+    code = (
+        "import sys; from gnnseg.recommend import Recommender; r = Recommender.load(sys.argv[1]);"
+        "u, i, s = r.everybody(5); sys.stdout.write(i.tobytes().hex() + s.tobytes().hex());"
+        "sys.stdout.write(repr([x.score.hex() for x in r.recommend_for(['i00', 'i04'], 5)]))"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "elsewhere")], capture_output=True, text=True, check=True
+    )
+    here = Recommender.load(saved_run())
+    _, items, scores = here.everybody(5)
+    new = repr([r.score.hex() for r in here.recommend_for(["i00", "i04"], 5)])
+    assert there.stdout == items.tobytes().hex() + scores.tobytes().hex() + new
 
 
 def test_no_run(tmp_path: Path) -> None:

@@ -11,7 +11,19 @@ import click
 
 from gnnseg.errors import GnnsegError, unknown
 
-COMMANDS = ("train", "benchmark", "ablate", "evaluate", "segments", "recommend", "data", "show")
+COMMANDS = (
+    "train",
+    "benchmark",
+    "ablate",
+    "evaluate",
+    "segments",
+    "recommend",
+    "explain",
+    "export",
+    "update",
+    "data",
+    "show",
+)
 INTERRUPTED = 130
 
 

@@ -11,53 +11,108 @@ from gnnseg.cli import options
 
 if TYPE_CHECKING:
     from gnnseg.recommend import Recommender
+    from gnnseg.rules import Rules
 
 
 @click.command()
 @options.run_folder
-@click.option("--user", "users", multiple=True, help="Outside id of a user; may be repeated.")
-@click.option("--items", multiple=True, help="What somebody new liked: outside ids, commas between them.")
+@click.option("--user", "users", multiple=True, help="Outside id of a user, or @FILE with one id a line.")
+@click.option("--items", multiple=True, help="What somebody new liked: ids, commas between them, or @FILE.")
+@click.option("--segment", help="What this segment as a whole is served.")
 @click.option("--all", "everybody", is_flag=True, help="All users, into --out.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of a list.")
-@click.option("--out", type=click.Path(path_type=Path), help="File for --all: .parquet, .csv or .jsonl.")
+@click.option("--exclude", multiple=True, help="Items never to recommend: ids with commas, or @FILE.")
+@click.option("--only", multiple=True, help="The only items to recommend: ids with commas, or @FILE.")
+@click.option("--min-novelty", default=0.0, help="Bits of self-information an item needs.")
+@click.option("--diversity", default=0.0, help="0 by score alone; towards 1, items unlike each other (MMR).")
+@click.option("--diversity-on", type=click.Choice(["vectors", "texts"]), default="vectors", help="Alike by.")
+@click.option("--out", type=click.Path(path_type=Path), help="File: .parquet, .csv or .jsonl.")
+@click.option("--texts", is_flag=True, help="Write the items' texts into --out, too.")
 @options.as_json
 @options.quiet
-@options.example("gnnseg recommend runs/full --user 42 -k 5\ngnnseg recommend runs/full --items 1196,260")
+@options.example(
+    "gnnseg recommend runs/full --user 42 -k 5 --exclude 1196\n"
+    "gnnseg recommend runs/full --items 1196,260 --diversity 0.3\n"
+    "gnnseg recommend runs/full --segment 2 --min-novelty 4\n"
+    "gnnseg recommend runs/full --all --out lists.parquet"
+)
 def recommend(
     run: str,
     users: tuple[str, ...],
     items: tuple[str, ...],
+    segment: str | None,
     everybody: bool,
     k: int,
     out: Path | None,
+    texts: bool,
     json_: bool,
     quiet: bool,
+    **rules: Any,
 ) -> None:
-    """The best unseen items for users of a saved run, or for somebody new."""
+    """The best unseen items for users of a saved run, for somebody new, or for a segment."""
     from gnnseg.files import to_json
-    from gnnseg.recommend import Recommender, as_json
+    from gnnseg.recommend import Recommender
 
-    if bool(users) + bool(items) + everybody != 1:
-        raise click.UsageError("give exactly one of --user, --items or --all")
-    if everybody != (out is not None):
-        raise click.UsageError("--all and --out go together")
+    if bool(users) + bool(items) + (segment is not None) + everybody != 1:
+        raise click.UsageError("give exactly one of --user, --items, --segment or --all")
+    if (everybody and out is None) or (out is not None and not (users or everybody)):
+        raise click.UsageError("--all and --out go together; --out takes --user, too")
+    if texts and out is None:
+        raise click.UsageError("--texts is for --out; other output has texts already")
     recommender = Recommender.load(run)
+    known = _ids(users, split=False)
+    wanted = _rules(**rules)
     if out is not None:
-        rows = _write_all(recommender, k, out, quiet)
-        if not quiet:
-            click.echo(f"{rows} rows written to {out}", err=True)
+        _write(recommender, out, None if everybody else known, k, wanted, texts, quiet)
         return
-    if users:
-        lists = recommender.recommend(users, k)
-        found = [as_json(user, recommender.segments_of(user), best) for user, best in lists.items()]
-    else:
-        history = [part.strip() for text in items for part in text.split(",") if part.strip()]
-        best = recommender.recommend_for(history, k)
-        found = [as_json("", recommender.segments_for(history), best)]
+    found = _lists(recommender, known, _ids(items) if items else None, segment, k, wanted)
     if json_:
         click.echo(to_json(found))
     elif not quiet:
         _show(found)
+
+
+def _rules(exclude: tuple[str, ...], only: tuple[str, ...], **others: Any) -> Rules:
+    from gnnseg.rules import Rules
+
+    return Rules(exclude=_ids(exclude), only=_ids(only) if only else None, **others)
+
+
+def _ids(given: tuple[str, ...], split: bool = True) -> list[str]:
+    """Ids from options: commas between them where ``split``, and ``@FILE`` for one a line."""
+    from gnnseg.errors import ConfigError
+
+    found: list[str] = []
+    for text in given:
+        if not text.startswith("@"):
+            found += text.split(",") if split else [text]
+            continue
+        try:
+            found += Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot read ids from '{text[1:]}': {getattr(error, 'strerror', error)}"
+            ) from None
+    return [name.strip() for name in found if name.strip()]
+
+
+def _lists(
+    recommender: Recommender,
+    users: list[str],
+    items: list[str] | None,
+    segment: str | None,
+    k: int,
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    from gnnseg.recommend import as_json
+
+    if segment is not None:
+        return [as_json("", {segment: 1.0}, recommender.recommend_segment(segment, k, rules))]
+    if items is not None:
+        best = recommender.recommend_for(items, k, rules)
+        return [as_json("", recommender.segments_for(items), best)]
+    lists = recommender.recommend(users, k, rules)
+    return [as_json(user, recommender.segments_of(user), found) for user, found in lists.items()]
 
 
 def _show(found: list[dict[str, Any]]) -> None:
@@ -70,27 +125,19 @@ def _show(found: list[dict[str, Any]]) -> None:
         out.print(table(title + (f", segment {shares}" if shares else ""), ["item", "id", "score"], rows))
 
 
-def _write_all(recommender: Recommender, k: int, out: Path, quiet: bool) -> int:
-    """Write every user's list to a table; returns the number of rows."""
-    import polars as pl
-
+def _write(
+    recommender: Recommender,
+    out: Path,
+    users: list[str] | None,
+    k: int,
+    rules: Rules,
+    texts: bool,
+    quiet: bool,
+) -> None:
     from gnnseg.cli.progress import tracker
-    from gnnseg.errors import ConfigError
-    from gnnseg.files import writing
+    from gnnseg.lists import write_lists
 
-    writers: dict[str, Any] = {".parquet": "write_parquet", ".csv": "write_csv", ".jsonl": "write_ndjson"}
-    if out.suffix not in writers:
-        raise ConfigError(f"--out must end in .parquet, .csv or .jsonl (got '{out.name}')")
-    users, items = list(recommender.run.users), list(recommender.run.items)
-    rows, best, scores = recommender.everybody(k, tracker(quiet))
-    frame = pl.DataFrame(
-        {
-            "user": pl.Series(users)[rows.repeat(best.shape[1])],
-            "rank": pl.Series(list(range(1, best.shape[1] + 1)) * len(rows), dtype=pl.Int32),
-            "item": pl.Series(items)[best.ravel()],
-            "score": scores.ravel(),
-        }
-    ).filter(pl.col("score").is_finite())
-    with writing(out) as temporary:
-        getattr(frame, writers[out.suffix])(temporary)
-    return len(frame)
+    rows = None if users is None else recommender.run.users.rows(users)
+    written = write_lists(recommender, out, k, rows, rules, texts, tracker(quiet))
+    if not quiet:
+        click.echo(f"{written} rows written to {out}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import scipy.sparse as sp
 import torch
@@ -11,6 +11,20 @@ from torch import Tensor, nn
 
 from gnnseg.components import Component, PositiveFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph, Embeddings, csr_tensor
+
+
+class Parts(NamedTuple):
+    """A user's vector as a sum.
+
+    Attributes:
+        own: What belongs to the user alone, ``[d]``.
+        items: What each of the user's own items adds, in the order of its history, ``[m, d]``.
+        others: What all other nodes add, ``[d]``.
+    """
+
+    own: Tensor
+    items: Tensor
+    others: Tensor
 
 
 class Encoder(Component, nn.Module, ABC):
@@ -49,6 +63,16 @@ class Encoder(Component, nn.Module, ABC):
             ``[B, d]``.
         """
         return _average(histories, self(graph).items)
+
+    @torch.no_grad()
+    def parts(self, graph: BipartiteGraph, user: int) -> Parts | None:
+        """What the vector of a user of the graph is a sum of; None where it is no sum.
+
+        Args:
+            graph: The graph the encoder was trained on.
+            user: A row.
+        """
+        return None
 
     def extra_repr(self) -> str:
         """Shown by ``print``."""
@@ -110,6 +134,11 @@ class GraphEncoder(Encoder):
             return
         means = graph.mean(self.inputs())[: graph.num_users]
         self.users.weight.copy_(means * (self.init_scale / means.std().clamp(min=1e-12)))
+
+
+def history_of(graph: BipartiteGraph, user: int) -> Tensor:
+    """Items of one user of a graph, ``[m]`` int64."""
+    return torch.from_numpy(graph.biadjacency()[user].indices).long().to(graph.device)
 
 
 def history_matrix(histories: sp.csr_matrix, power: float, like: Tensor) -> Tensor:

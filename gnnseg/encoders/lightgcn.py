@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gnnseg.components import NonNegativeInt, Probability
-from gnnseg.encoders.base import GraphEncoder, history_matrix
+from gnnseg.encoders.base import GraphEncoder, Parts, history_matrix, history_of
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 
@@ -95,3 +95,14 @@ class LightGCN(GraphEncoder):
         matrix = history_matrix(histories, 0.5, below)
         result: Tensor = matrix @ graph.unstack(below).items
         return result
+
+    @torch.no_grad()
+    def parts(self, graph: BipartiteGraph, user: int) -> Parts:
+        """By input vectors; propagation is linear and symmetric, so one column of it holds their weights."""
+        inputs = self.inputs()
+        one = inputs.new_zeros(graph.num_nodes, 1)
+        one[user] = 1
+        added = graph.propagate(one, self.weights) * inputs
+        items = graph.num_users + history_of(graph, user)
+        others = added.double().sum(0) - added[user] - added[items].double().sum(0)
+        return Parts(added[user], added[items], others.to(added))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gnnseg.encoders.base import GraphEncoder
+import torch
+
+from gnnseg.encoders.base import GraphEncoder, Parts, history_of
 from gnnseg.graph import BipartiteGraph, Embeddings
 
 
@@ -19,3 +21,9 @@ class MatrixFactorization(GraphEncoder):
     def forward(self, graph: BipartiteGraph) -> Embeddings:
         """Vectors of all users ``[U, d]`` and all items ``[I, d]``."""
         return graph.unstack(self.inputs())
+
+    @torch.no_grad()
+    def parts(self, graph: BipartiteGraph, user: int) -> Parts:
+        """All of it is the user's own."""
+        own = self.users.weight[user]
+        return Parts(own, own.new_zeros(len(history_of(graph, user)), self.dim), torch.zeros_like(own))

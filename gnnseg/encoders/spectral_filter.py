@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnseg.components import NonNegativeFloat, PositiveInt, Probability
-from gnnseg.encoders.base import Encoder, history_matrix
+from gnnseg.encoders.base import Encoder, Parts, history_matrix, history_of
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.spectral import hold_out, normalised, right_singular
@@ -100,6 +100,15 @@ class SpectralFilter(Encoder):
         coordinates: Tensor = history @ (self.basis * items.pow(-self.item_exponent))
         lengths = torch.from_numpy(np.maximum(histories.getnnz(axis=1), 1)).to(users).unsqueeze(1)
         return self._respond(coordinates, _standardised(lengths, users))
+
+    @torch.no_grad()
+    def parts(self, graph: BipartiteGraph, user: int) -> Parts:
+        """The coordinates are a sum over the user's items, which the response weighs alike."""
+        users, items = _degrees(graph)
+        own = history_of(graph, user)
+        added = self.basis[own] * items[own].pow(-self.item_exponent) * users[user].pow(-self.user_exponent)
+        none = self.basis.new_zeros(self.dim)
+        return Parts(none, self._respond(added, _standardised(users[user : user + 1], users)), none)
 
     def _vectors(self, matrix: sp.csr_matrix) -> Tensor:
         """``V``, ``[I, d]``."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.components import PositiveInt
-from gnnseg.encoders.base import Encoder, principal_components
+from gnnseg.encoders.base import Encoder, Parts, history_of, principal_components
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph, Embeddings
 
@@ -48,3 +48,10 @@ class TextMean(Encoder):
         items = self.item_features
         nobody = items.new_zeros(graph.num_users, self.dim)
         return Embeddings(graph.unstack(graph.mean(torch.cat([nobody, items]))).users, items)
+
+    @torch.no_grad()
+    def parts(self, graph: BipartiteGraph, user: int) -> Parts:
+        """The mean of the user's items, and nothing else."""
+        items = self.item_features[history_of(graph, user)]
+        none = self.item_features.new_zeros(self.dim)
+        return Parts(none, items / max(1, len(items)), none)

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, spread
+from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, history_pairs, spread
 from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
 from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift, strongest
 from gnnseg.scoring.simple import Constant, DotProduct, Mixture
+from gnnseg.scoring.vectors import Vectors, as_vectors, item_vectors
 
 __all__ = [
     "MAX_GATE",
@@ -32,6 +33,10 @@ __all__ = [
     "Mixture",
     "NewUsers",
     "Scorer",
+    "Vectors",
+    "as_vectors",
+    "history_pairs",
+    "item_vectors",
     "rebuild",
     "spread",
     "strongest",

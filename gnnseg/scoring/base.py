@@ -62,6 +62,22 @@ class HistoryScorer(Scorer):
             ``[B, I]`` float32.
         """
 
+    def contributions(self, items: Tensor, target: int) -> Tensor:
+        """What each item of a history adds to the score of one item, where scores are linear in the history.
+
+        Args:
+            items: ``[m]`` int64.
+            target: A row.
+
+        Returns:
+            ``[m]``.
+        """
+        blocks = [
+            self.score_histories(torch.arange(len(some), device=some.device), some, len(some))[:, target]
+            for some in items.split(64)
+        ]
+        return torch.cat(blocks) if blocks else items.new_zeros(0, dtype=torch.float32)
+
 
 class NewUsers(Scorer):
     """Users who were not there when a scorer was fitted.

@@ -114,6 +114,10 @@ class GraphFilter(HistoryScorer):
             yield (newer * self.scale.unsqueeze(1)).T
         yield self._project(*history) @ self.items.T
 
+    def low_rank(self, users: Tensor) -> Tensor:
+        """Vectors of users whose products with ``items`` are the low-rank term, ``[B] -> [B, d]``."""
+        return self._project(*history_pairs(self.indptr, self.indices, users), len(users))
+
     def _scaled(self, rows: Tensor, items: Tensor, count: int) -> Tensor:
         """``r / scale`` of each history, ``[I, B]``."""
         histories = torch.zeros(self.num_items, count, device=rows.device)

@@ -41,6 +41,17 @@ class LocalScorer(Scorer):
         """Scores in standard deviations of a global score, ``[B] -> [B, I]``."""
 
     @abstractmethod
+    def raw(self, share: float, segment: int, items: Tensor, target: int) -> float:
+        """What one segment adds to the score of one item, apart from a factor that all of a user's have.
+
+        Args:
+            share: Membership of the user.
+            segment: A number.
+            items: The user's history, ``[m]`` int64.
+            target: A row of an item.
+        """
+
+    @abstractmethod
     def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> LocalScorer:
         """The same model for other users: memberships ``[B, S]``, histories in CSR ``[B+1]``, ``[m]``."""
 
@@ -63,6 +74,10 @@ class MemberLift(LocalScorer):
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
         return self.memberships[users] @ self.lift.T
+
+    def raw(self, share: float, segment: int, items: Tensor, target: int) -> float:
+        """Share times lift."""
+        return share * float(self.lift[target, segment])
 
     def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> MemberLift:
         """For other users; histories do not count."""
@@ -130,6 +145,13 @@ class MemberItems(LocalScorer):
         stacked = csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size)
         scores: Tensor = (histories @ stacked).to_dense()
         return scores / spread(scores)
+
+    def raw(self, share: float, segment: int, items: Tensor, target: int) -> float:
+        """Share times the sum over the history of the segment's weights."""
+        columns = segment * self.num_items + items
+        _, found = history_pairs(self.weights_indptr, self.weights_indices, columns)
+        at = history_pairs(self.weights_indptr, torch.arange(len(self.weights)), columns)[1]
+        return share * float(self.weights[at[found == target]].double().sum())
 
     def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> MemberItems:
         """For other users."""

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from gnnseg.lists import write_lists
 from gnnseg.recommend import Recommender
 from tests.cli.invoking import failure, invoke, misuse, output, printed
-from tests.runs import USERS, contents, saved_baseline, saved_run
+from tests.runs import ITEMS, USERS, contents, saved_baseline, saved_run
 
 
 def test_json() -> None:
@@ -102,7 +104,9 @@ def test_a_baseline_with_vectors_of_users_knows_nobody_new() -> None:
         ["--user", "1", "--items", "i00"],
         ["--user", "1", "--all", "--out", "all.csv"],
         ["--all"],
-        ["--user", "1", "--out", "all.csv"],
+        ["--items", "i00", "--out", "all.csv"],
+        ["--segment", "0", "--user", "1"],
+        ["--user", "1", "--texts"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
@@ -123,7 +127,7 @@ def test_cannot_be_written(kind: str, tmp_path: Path) -> None:
     assert contents(tmp_path) == {"file": b"mine"}
 
 
-def full(*_: object) -> None:
+def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -138,3 +142,56 @@ def test_an_existing_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.
     assert message == f"cannot write '{path}': No space left on device"
     assert path.read_text().count("\n") == USERS * 10 + 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rules_from_options_and_files(tmp_path: Path) -> None:
+    top = [i["item"] for i in printed("recommend", saved_run(), "--user", "1042", "-k", "6")[0]["items"]]
+    (tmp_path / "ids.txt").write_text(f"{top[0]}\n\n {top[2]} \n")
+    [entry] = printed(
+        "recommend", saved_run(), "--user", "1042", "-k", "3", "--exclude", f"@{tmp_path / 'ids.txt'}"
+    )
+    assert [i["item"] for i in entry["items"]] == [top[1], top[3], top[4]]
+    [entry] = printed("recommend", saved_run(), "--user", "1042", "--only", f"{top[5]},{top[3]}")
+    assert [i["item"] for i in entry["items"]] == [top[3], top[5]]
+    absent = failure("recommend", saved_run(), "--user", "1042", "--only", "@absent.txt")
+    assert absent == "cannot read ids from 'absent.txt': No such file or directory"
+    assert "unknown item 'i9x'" in failure("recommend", saved_run(), "--user", "1042", "--exclude", "i9x")
+
+
+def test_segment() -> None:
+    [entry] = printed("recommend", saved_run(), "--segment", "1", "-k", "4")
+    expected = Recommender.load(saved_run()).recommend_segment(1, k=4)
+    assert [i["item"] for i in entry["items"]] == [r.item for r in expected]
+    assert "unknown segment '7'" in failure("recommend", saved_run(), "--segment", "7")
+    assert "has no segments" in failure("recommend", saved_baseline(), "--segment", "0")
+
+
+@pytest.mark.parametrize("kind", sorted(READERS))
+def test_blocks_are_one_table(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = tmp_path / f"whole.{kind}", tmp_path / f"parts.{kind}"
+    assert invoke("recommend", saved_run(), "--all", "--out", whole, "-q").exit_code == 0
+    monkeypatch.setattr("gnnseg.lists.BLOCK_ROWS", 50)
+    monkeypatch.setattr("gnnseg.ranking.BLOCK_SCORES", 7 * ITEMS)
+    assert invoke("recommend", saved_run(), "--all", "--out", parts, "-q").exit_code == 0
+    assert READERS[kind](parts).drop("score").equals(READERS[kind](whole).drop("score"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([whole.name, parts.name])
+
+
+def test_some_users_with_texts(tmp_path: Path) -> None:
+    out = tmp_path / "some.csv"
+    result = invoke("recommend", saved_run(), "--user", "1042", "--user", "1007", "--out", out, "--texts")
+    assert result.exit_code == 0
+    frame = READERS["csv"](out)
+    assert frame["user"].unique(maintain_order=True).to_list() == ["1042", "1007"]
+    first = Recommender.load(saved_run()).recommend(["1042"], k=1)["1042"][0]
+    assert frame["text"][0] == first.text
+
+
+def test_formulas_in_texts_are_defused_in_csv_alone(tmp_path: Path) -> None:
+    recommender = Recommender.load(saved_run())
+    evil = ["=cmd|' /C calc'!A0" if n % 2 else "-1+1" for n in range(len(recommender.run.items))]
+    recommender = Recommender(replace(recommender.run, texts=evil))
+    for kind, reader in READERS.items():
+        write_lists(recommender, tmp_path / f"all.{kind}", texts=True)
+        starts = {text[0] for text in reader(tmp_path / f"all.{kind}")["text"]}
+        assert starts == ({"'"} if kind == "csv" else {"=", "-"})

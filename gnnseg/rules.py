@@ -1,0 +1,106 @@
+"""Which items may be recommended, and how alike those of one list may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnnseg.data import IdMap
+from gnnseg.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a list of recommendations must keep to, whoever it is for.
+
+    Attributes:
+        exclude: Outside ids of items never to recommend.
+        only: Outside ids of the only items to recommend; None for all.
+        min_novelty: Bits of self-information, ``-log2`` of the share of training users who have the item
+            (Zhou et al. 2010, doi 10.1073/pnas.1000488107), that an item needs at least.
+        diversity: ``1 - lambda`` of maximal marginal relevance (Carbonell and Goldstein 1998, doi
+            10.1145/290941.291025): 0 ranks by score alone, towards 1 only unlikeness counts.
+        diversity_on: Whether items are alike by the vectors of the run or by their texts.
+        pool: Best items of each user that diversity chooses from; at least the length of the list.
+
+    Raises:
+        ConfigError: If a value is out of range, or one text is given instead of a list of ids.
+    """
+
+    exclude: Sequence[object] = ()
+    only: Sequence[object] | None = None
+    min_novelty: float = 0.0
+    diversity: float = 0.0
+    diversity_on: Literal["vectors", "texts"] = "vectors"
+    pool: int = 100
+
+    def __post_init__(self) -> None:
+        for name, ids in (("exclude", self.exclude), ("only", self.only)):
+            if isinstance(ids, str):
+                raise ConfigError(f"'{name}' must be a list of ids, such as [{ids!r}] (got one text)")
+        if not 0 <= self.min_novelty < float("inf"):
+            raise ConfigError(f"'min_novelty' must be a number of bits, at least 0 (got {self.min_novelty})")
+        if not 0 <= self.diversity < 1:
+            raise ConfigError(f"'diversity' must be at least 0 and below 1 (got {self.diversity})")
+        if self.diversity_on not in ("vectors", "texts"):
+            raise ConfigError(f"'diversity_on' must be 'vectors' or 'texts' (got {self.diversity_on!r})")
+        if self.pool < 1:
+            raise ConfigError(f"'pool' must be at least 1 (got {self.pool})")
+
+    def allowed(self, items: IdMap, users_of: np.ndarray, num_users: int) -> Tensor | None:
+        """Mask of the items that may be recommended, ``[I]``; None where all may.
+
+        Args:
+            items: Outside ids.
+            users_of: Training users of each item, ``[I]``; an item of none is as novel as one of one.
+            num_users: ``U``.
+
+        Raises:
+            DataError: If an item is unknown.
+        """
+        if not len(self.exclude) and self.only is None and not self.min_novelty:
+            return None
+        mask = np.ones(len(items), dtype=bool)
+        if self.only is not None:
+            mask[:] = False
+            mask[items.rows(self.only)] = True
+        mask[items.rows(self.exclude)] = False
+        if self.min_novelty:
+            mask &= np.log2(num_users / np.maximum(users_of, 1)) >= self.min_novelty
+        return torch.from_numpy(mask)
+
+
+def diversified(scores: Tensor, alike: Tensor, k: int, diversity: float) -> Tensor:
+    """Choose ``k`` of ``p`` candidates by maximal marginal relevance, greedily.
+
+    Each step takes the candidate with the largest ``lambda r - (1 - lambda) max alike(., chosen)``, where
+    ``r`` are the scores brought to ``[0, 1]`` among a user's candidates, and ``lambda = 1 - diversity``.
+
+    Args:
+        scores: Best first, ``-inf`` where there are fewer candidates, ``[B, p]``.
+        alike: Similarities of candidates, at most 1, ``[B, p, p]``.
+        k: At most ``p``.
+        diversity: ``1 - lambda``.
+
+    Returns:
+        Positions in the order of choice, ``[B, k]`` int64; candidates with score ``-inf`` come last.
+    """
+    real = scores.isfinite()
+    lowest = torch.where(real, scores, torch.inf).amin(1, keepdim=True)
+    reach = (scores[:, :1] - lowest).clamp(min=1e-12)
+    relevance = torch.where(real, (scores - lowest) / reach, -1e9)  # above what was chosen, below the others
+    most = torch.zeros_like(scores)
+    row, places = torch.arange(len(scores), device=scores.device), []
+    for step in range(k):
+        marginal = (1 - diversity) * relevance - diversity * most
+        place = marginal.argmax(1)
+        places.append(place)
+        relevance[row, place] = -torch.inf
+        likeness = alike[row, place]
+        most = likeness if step == 0 else torch.maximum(most, likeness)
+    return torch.stack(places, dim=1)

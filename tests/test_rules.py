@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gnnseg.errors import ConfigError, DataError
+from gnnseg.recommend import Recommender
+from gnnseg.rules import Rules, diversified
+from tests.runs import ITEMS, saved_baseline, saved_run
+
+
+@pytest.fixture(scope="module")
+def recommender() -> Recommender:
+    return Recommender.load(saved_run())
+
+
+def greedy(scores: np.ndarray, alike: np.ndarray, k: int, diversity: float) -> list[int]:
+    """Maximal marginal relevance as Carbonell and Goldstein write it down."""
+    relevance = (scores - scores.min()) / (scores.max() - scores.min())
+    chosen: list[int] = []
+    while len(chosen) < k:
+        left = [i for i in range(len(scores)) if i not in chosen]
+        value = {
+            i: (1 - diversity) * relevance[i] - diversity * max((alike[i, j] for j in chosen), default=0.0)
+            for i in left
+        }
+        chosen.append(max(left, key=lambda i: value[i]))
+    return chosen
+
+
+@pytest.mark.parametrize("diversity", [0.1, 0.5, 0.9])
+def test_marginal_relevance(diversity: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = -np.sort(-rng.normal(size=(4, 20)), axis=1)
+    vectors = rng.normal(size=(4, 20, 3))
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    alike = vectors @ vectors.transpose(0, 2, 1)
+    found = diversified(torch.from_numpy(scores), torch.from_numpy(alike), 8, diversity)
+    assert found.tolist() == [greedy(s, a, 8, diversity) for s, a in zip(scores, alike, strict=True)]
+
+
+def test_candidates_that_are_none_come_last_and_once() -> None:
+    scores = torch.tensor([[2.0, 1.0, -torch.inf, -torch.inf], [-torch.inf] * 4])
+    found = diversified(scores, torch.eye(4).expand(2, 4, 4), 4, 0.5)
+    assert found[0].tolist()[:2] == [0, 1]
+    assert [sorted(row) for row in found.tolist()] == [[0, 1, 2, 3]] * 2
+
+
+def test_novelty_is_self_information(recommender: Recommender) -> None:
+    run = recommender.run
+    bits = -np.log2(np.maximum(run.train.getnnz(axis=0), 1) / run.train.shape[0])
+    floor = float(np.median(bits))
+    best = recommender.recommend(["1042"], k=ITEMS, rules=Rules(min_novelty=floor))["1042"]
+    whole = [r.item for r in recommender.recommend(["1042"], k=ITEMS)["1042"]]
+    assert [r.item for r in best] == [i for i in whole if bits[run.items.rows([i])[0]] >= floor]
+    assert 0 < len(best) < ITEMS
+
+
+@pytest.mark.parametrize("rules", [Rules(exclude=["i00", "i03"]), Rules(only=["i01", "i02"]), Rules(only=[])])
+def test_rules_hold_for_everybody(recommender: Recommender, rules: Rules) -> None:
+    lists = [
+        *recommender.recommend(["1000", "1001"], k=5, rules=rules).values(),
+        recommender.recommend_for(["i05"], 5, rules),
+        recommender.recommend_segment(0, 5, rules),
+    ]
+    for found in lists:
+        items = {r.item for r in found}
+        assert items.isdisjoint({str(i) for i in rules.exclude})
+        assert rules.only is None or items <= set(rules.only)
+    assert any(lists) == (rules.only is None or len(rules.only) > 0)
+
+
+@pytest.mark.parametrize("folder", [saved_run, saved_baseline])
+@pytest.mark.parametrize("on", ["vectors", "texts"])
+def test_diversity_makes_lists_less_alike(folder: object, on: str) -> None:
+    recommender = Recommender.load(folder())  # type: ignore[operator]
+    users = list(recommender.run.users)
+    plain = recommender.recommend(users, 8)
+    spread = recommender.recommend(users, 8, Rules(diversity=0.7, diversity_on=on))  # type: ignore[arg-type]
+    near = recommender.text_directions if on == "texts" else recommender._directions
+
+    def alike(lists: dict[str, list]) -> float:  # type: ignore[type-arg]
+        rows = [near[recommender.run.items.rows([r.item for r in best])] for best in lists.values()]
+        return sum(float((v @ v.T).triu(1).sum()) for v in rows)
+
+    assert alike(spread) < 0.9 * alike(plain)
+    assert all(len({r.item for r in best}) == 8 for best in spread.values())
+
+
+def test_a_segment_is_served_its_members_mean(recommender: Recommender) -> None:
+    run = recommender.run
+    assert run.memberships is not None
+    shares = run.memberships[:, 1].double().numpy()
+    scores = run.scorer.score(torch.arange(len(run.users))).double().numpy()
+    mean = shares @ scores / shares.sum()
+    found = recommender.recommend_segment("1", k=5)
+    assert [r.item for r in found] == run.items.names(np.argsort(-mean)[:5])
+    assert [r.score for r in found] == pytest.approx(np.sort(mean)[::-1][:5], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"min_novelty": -1.0}, "'min_novelty' must be"),
+        ({"min_novelty": float("nan")}, "'min_novelty' must be"),
+        ({"diversity": 1.0}, "'diversity' must be"),
+        ({"diversity_on": "colour"}, "'diversity_on' must be"),
+        ({"pool": 0}, "'pool' must be"),
+        ({"only": "i00"}, "'only' must be a list"),
+    ],
+)
+def test_bad_rules(given: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        Rules(**given)  # type: ignore[arg-type]
+
+
+def test_unknown_items(recommender: Recommender) -> None:
+    with pytest.raises(DataError, match="unknown item 'i07x'; did you mean 'i07'"):
+        recommender.recommend(["1042"], rules=Rules(exclude=["i07x"]))
