@@ -11,7 +11,7 @@ import click
 
 from gnnseg.errors import GnnsegError, unknown
 
-COMMANDS = ("train", "benchmark", "ablate", "evaluate", "segments", "recommend", "data", "show")
+COMMANDS = ("train", "benchmark", "ablate", "evaluate", "segments", "recommend", "report", "data", "show")
 INTERRUPTED = 130
 
 
