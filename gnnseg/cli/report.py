@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @options.run_folder
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: RUN/report.html]")
-@click.option("--compare", metavar="RUN", help="Another run, shown beside it: metrics, and who changed segments.")
+@click.option(
+    "--compare", metavar="RUN", help="Another run, shown beside it: metrics, and who changed segments."
+)
 @click.option("--anonymous", is_flag=True, help="Leave outside ids of users out, to share the page.")
 @click.option(
     "--map",

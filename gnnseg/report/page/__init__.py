@@ -112,7 +112,9 @@ def _about(inputs: Inputs, anonymous: bool) -> dict[str, Any]:
         "served": decision.get("served"),
         "config": config.to_yaml(),
         "seconds": environment.get("seconds") or {},
-        "environment": {k: environment.get(k) for k in ("gnnseg", "python", "torch", "device", "cpu", "started")},
+        "environment": {
+            k: environment.get(k) for k in ("gnnseg", "python", "torch", "device", "cpu", "started")
+        },
         "anonymous": anonymous,
         "min_users": MIN_USERS,
     }
@@ -124,4 +126,6 @@ def _curves(inputs: Inputs) -> list[dict[str, Any]]:
     step = -(-len(records) // MAX_EPOCHS) or 1
     kept = [r for n, r in enumerate(records) if n % step == 0 or any(k.startswith("valid_") for k in r)]
     keys = ("stage", "epoch", "loss")
-    return [{k: v for k, v in r.items() if k in keys or k.startswith("valid_")} for r in kept[-2 * MAX_EPOCHS :]]
+    return [
+        {k: v for k, v in r.items() if k in keys or k.startswith("valid_")} for r in kept[-2 * MAX_EPOCHS :]
+    ]

@@ -21,7 +21,11 @@ def compared(inputs: Inputs, judged: Judged | None, other: Inputs) -> dict[str, 
         "test": other.metrics.get("test", {}),
         "quality": other.segments.get("quality", {}),
         "segments": [
-            {"segment": s["segment"], "name": s.get("name", ""), "users": None if s.get("hidden") else s["users"]}
+            {
+                "segment": s["segment"],
+                "name": s.get("name", ""),
+                "users": None if s.get("hidden") else s["users"],
+            }
             for s in other.segments.get("segments", [])
         ],
         "difference": _difference(inputs, judged, other),

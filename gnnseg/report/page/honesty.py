@@ -23,7 +23,9 @@ def notes(inputs: Inputs, judged: dict[str, Any] | None) -> list[Note]:
         found += _served(inputs) + _structure(inputs) + _harmed(inputs, judged)
     if inputs.why_not:
         found.append(
-            _note("Some parts are missing", f"{inputs.why_not}: genres, times and metrics by user are left out.")
+            _note(
+                "Some parts are missing", f"{inputs.why_not}: genres, times and metrics by user are left out."
+            )
         )
     if judged is not None and judged["drawn"]:
         text = f"Metrics by segment and by user are of {judged['users']:,} test users drawn at random."
@@ -56,7 +58,9 @@ def _structure(inputs: Inputs) -> list[Note]:
     ]
     if not weak:
         return []
-    return [_note("The segments overlap or shift", f"{'; '.join(weak)}. Read them as tendencies, not as types.")]
+    listed = "; ".join(weak)
+    text = f"{listed[0].upper()}{listed[1:]}. Read them as tendencies, not as types."
+    return [_note("The segments overlap or shift", text)]
 
 
 def _harmed(inputs: Inputs, judged: dict[str, Any] | None) -> list[Note]:

@@ -57,7 +57,7 @@ class PointMap {
     const background = pixel(getComputedStyle(document.documentElement).getPropertyValue('--bg'));
     this.pixels.fill(background);
     const scale = size / 65535, {xy, data, pixels} = this, narrowed = this.chosen > 0 || this.group >= 0;
-    const radius = Math.max(1.2, Math.min(6, 60 / Math.sqrt(this.total) * Math.sqrt(this.view.zoom) + 1)) * this.dpr;
+    const radius = Math.max(1.2, Math.min(6, 90 / Math.sqrt(this.total) * Math.sqrt(this.view.zoom) + 1)) * this.dpr;
     const stamps = this.stamps(radius);
     // What is not selected is painted first and fainter; items lie under users.
     for (const pass of narrowed ? [0, 1] : [1]) {

@@ -63,7 +63,7 @@ const MEASURES = {
 };
 function qualityBox() {
   const known = Object.entries(MEASURES).filter(([name]) => DATA.quality[name]);
-  const box = el('div', {});
+  const box = el('div', {class: 'meters'});
   const draw = () => fill(box, known.map(([name, [title, about, limit]]) => {
     const i = DATA.quality[name], weak = limit !== null && i.mean < limit;
     return el('div', {class: 'meter'}, el('div', {class: 'row'}, el('span', {}, title, weak && el('span', {class: 'down'}, ' · weak')), el('span', {}, el('b', {}, number(i.mean, 2)), el('span', {class: 'muted'}, ` ${number(i.low, 2)} to ${number(i.high, 2)}`))),

@@ -1,8 +1,16 @@
 // Cards of segments, two of them compared, the heat map.
+// Days in the unit that people would say.
+function ago(days) {
+  if (days < 1) return `${Math.round(24 * days)} h`;
+  if (days < 90) return `${Math.round(days)} days`;
+  return days < 700 ? `${Math.round(days / 30.44)} months` : `${(days / 365.25).toFixed(1)} years`;
+}
+
 function facts(card) {
-  const rows = [['Interactions', card.frequency, ''], ['Last seen', card.recency, ' days ago'], ['Active for', card.span, ' days']].filter(r => r[1]);
-  return rows.length ? el('dl', {class: 'facts'}, rows.map(([name, q, unit]) => el('div', {title: `a quarter below ${q[0]}, half below ${q[1]}, three quarters below ${q[2]}`},
-    el('dt', {}, name), el('dd', {}, `${q[1].toLocaleString('en')}${unit}`), el('span', {class: 'muted'}, `${q[0].toLocaleString('en')}–${q[2].toLocaleString('en')}`)))) : null;
+  const whole = x => Math.round(x).toLocaleString('en');
+  const rows = [['Interactions', card.frequency, whole], ['Last seen, ago', card.recency, ago], ['Active for', card.span, ago]].filter(r => r[1]);
+  return rows.length ? el('dl', {class: 'facts'}, rows.map(([name, q, say]) => el('div', {},
+    el('dt', {}, name), el('dd', {}, say(q[1])), el('dd', {class: 'muted', title: 'the middle half of the users'}, `${say(q[0])} – ${say(q[2])}`)))) : null;
 }
 
 function chips(title, users) {
