@@ -39,7 +39,8 @@ PAN = """async steps => {
 
 SELECT = """() => {
   const map = window.gnnseg.map, started = performance.now();
-  map.lasso(Array.from({length: 100}, (_, i) => [300 + 250 * Math.cos(i / 16), 300 + 250 * Math.sin(i / 16)]));
+  const turn = i => [300 + 250 * Math.cos(i / 16), 300 + 250 * Math.sin(i / 16)];
+  map.lasso(Array.from({length: 100}, (_, i) => turn(i)));
   return {seconds: (performance.now() - started) / 1000, chosen: map.chosen};
 }"""
 

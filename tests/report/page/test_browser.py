@@ -42,7 +42,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list
     said: list[str] = []
     with api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=root)
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
         tab.on("console", lambda message: said.append(f"console: {message.text}"))
         tab.on("pageerror", lambda error: said.append(f"error: {error}"))
         tab.on("request", lambda r: None if r.url == file.as_uri() else said.append(f"request: {r.url}"))

@@ -136,8 +136,8 @@ def test_what_a_run_shows() -> None:
 
 
 def test_segments_against_the_global_model() -> None:
-    data = page_data(local_folder())["judged"]
     run = local_run()
+    data = page_data(local_folder())["judged"]
     assert isinstance(run.scorer, Gated)
     whole = evaluate(run.scorer.whole, run.data.parts.test, run.data.seen, ["ndcg@10"]).per_user["ndcg@10"]
     served = run.test.per_user["ndcg@10"]
