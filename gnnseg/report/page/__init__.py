@@ -19,7 +19,7 @@ from gnnseg.report.page.people import name_users, people
 from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.tracking import Tracker
 
-__all__ = ["page", "page_data", "write_page"]
+__all__ = ["Method", "page", "page_data", "write_page"]
 
 MAX_EPOCHS = 400
 """Points of a training curve; of more, so many are kept, evenly."""

@@ -31,9 +31,9 @@ def compared(inputs: Inputs, judged: Judged | None, other: Inputs) -> dict[str, 
         "difference": _difference(inputs, judged, other),
         "drift": None,
     }
-    if inputs.saved.memberships is not None and other.saved.memberships is not None:
-        tables = [run.saved.memberships.numpy() for run in (inputs, other)]  # type: ignore[union-attr]
-        moved = drift(*tables, inputs.saved.users.ids, other.saved.users.ids)
+    before, after = inputs.saved.memberships, other.saved.memberships
+    if before is not None and after is not None:
+        moved = drift(before.numpy(), after.numpy(), inputs.saved.users.ids, other.saved.users.ids)
         about = moved.as_dict()
         about["counts"] = [[_masked(n) for n in row] for row in moved.counts.tolist()]
         del about["transitions"]

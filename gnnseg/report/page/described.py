@@ -62,9 +62,9 @@ def _quartiles(values: np.ndarray) -> list[float] | None:
 
 def _times(inputs: Inputs) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Days from each user's last training interaction to the last of all, and from first to last, ``[U]``."""
-    if inputs.data is None or inputs.data.parts.train.times is None:
+    train = None if inputs.data is None else inputs.data.parts.train
+    if train is None or train.times is None:
         return None, None
-    train = inputs.data.parts.train
     last, first = np.full(len(inputs.labels), -np.inf), np.full(len(inputs.labels), np.inf)
     np.maximum.at(last, train.users, train.times)
     np.minimum.at(first, train.users, train.times)

@@ -103,13 +103,17 @@ def _person(inputs: Inputs, row: int, best: np.ndarray, held_out: set[int]) -> d
 def _latest_first(inputs: Inputs, row: int) -> np.ndarray:
     """Items of a user, ``[m]``: the latest first, without times the rarest first."""
     train = inputs.saved.train
-    items = train.indices[train.indptr[row] : train.indptr[row + 1]].astype(np.int64)
-    if inputs.data is not None and inputs.data.parts.train.times is not None:
-        part = inputs.data.parts.train[inputs.data.parts.train.users == row]
-        latest = dict(zip(part.items.tolist(), part.times.tolist(), strict=True))  # type: ignore[union-attr]
-        return items[np.argsort([-latest.get(item, 0) for item in items.tolist()], kind="stable")]
-    popularity = inputs.graph.degrees.numpy()[len(inputs.labels) :]
-    return items[np.argsort(popularity[items], kind="stable")]
+    items: np.ndarray = train.indices[train.indptr[row] : train.indptr[row + 1]].astype(np.int64)
+    data = None if inputs.data is None else inputs.data.parts.train
+    rank: list[float]
+    if data is not None and data.times is not None:
+        own = data.users == row
+        latest = dict(zip(data.items[own].tolist(), data.times[own].tolist(), strict=True))
+        rank = [-latest.get(item, 0) for item in items.tolist()]
+    else:
+        rank = inputs.graph.degrees.numpy()[len(inputs.labels) :][items].tolist()
+    ordered: np.ndarray = items[np.argsort(rank, kind="stable")]
+    return ordered
 
 
 def _reasons(train: Any, history: np.ndarray, best: np.ndarray) -> list[list[int]]:
