@@ -47,13 +47,15 @@ def _table(scorer: object) -> DotProduct | None:
 def place(embeddings: Embeddings, method: Method = "pca") -> np.ndarray:
     """Points of the directions of users, then items, ``[U+I, 2]`` in 0 to 1, equal scales on both axes.
 
-    The farthest 0.2 % at each end are moved to the edge.
+    Both sides are centred, lest the first axis only tell users from items. The farthest 0.2 % at each end are
+    moved to the edge.
 
     Raises:
         ConfigError: For ``umap`` without umap-learn.
     """
     parts = [part.numpy().astype(np.float64) for part in embeddings]
-    stacked = np.concatenate([p / np.maximum(np.linalg.norm(p, axis=1, keepdims=True), 1e-12) for p in parts])
+    directions = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in parts]
+    stacked = np.concatenate([each - each.mean(0) for each in directions])
     points = _umap(stacked) if method == "umap" else _pca(stacked)
     low, high = np.quantile(points, [0.002, 0.998], axis=0)
     centre, size = (low + high) / 2, max(float((high - low).max()), 1e-12)

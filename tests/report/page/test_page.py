@@ -214,7 +214,8 @@ def test_map_is_scikit_learns_pca() -> None:
 
     vectors = Embeddings(torch.randn(40, 6), torch.randn(30, 6))
     found = place(vectors)
-    stacked = torch.cat([torch.nn.functional.normalize(part, dim=1) for part in vectors]).numpy()
+    unit = [torch.nn.functional.normalize(part, dim=1) for part in vectors]
+    stacked = torch.cat([part - part.mean(0) for part in unit]).numpy()
     expected = PCA(2).fit_transform(stacked)
     for axis in range(2):
         middle = np.abs(found[:, axis] - 0.5) < 0.35  # away from the edge, where far points are moved to
