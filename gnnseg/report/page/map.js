@@ -103,17 +103,24 @@ class PointMap {
     this.ring.setAttribute('cy', y);
   }
 
+  // From 0..65535 to CSS pixels of the stage: factor and offsets.
+  css() {
+    const {size, left, top} = this.frame();
+    return [size / 65535 / this.dpr, left / this.dpr, top / this.dpr];
+  }
+
   // A point's place in CSS pixels of the stage.
   at(i) {
-    const {size, left, top} = this.frame(), scale = size / 65535;
-    return [(this.xy[2 * i] * scale + left) / this.dpr, (this.xy[2 * i + 1] * scale + top) / this.dpr];
+    const [scale, left, top] = this.css();
+    return [this.xy[2 * i] * scale + left, this.xy[2 * i + 1] * scale + top];
   }
 
   nearest(x, y, reach = 12) {
+    const [scale, left, top] = this.css();
     let best = -1, distance = reach * reach;
     for (let i = 0; i < this.total; i++) {
       if (!this.visible(i)) continue;
-      const [px, py] = this.at(i), d = (px - x) ** 2 + (py - y) ** 2;
+      const px = this.xy[2 * i] * scale + left, py = this.xy[2 * i + 1] * scale + top, d = (px - x) ** 2 + (py - y) ** 2;
       if (d < distance) { best = i; distance = d; }
     }
     return best;
@@ -149,9 +156,11 @@ class PointMap {
   lasso(points) {
     this.selected.fill(0);
     this.chosen = 0;
+    const [scale, left, top] = this.css(), xs = points.map(p => p[0]), ys = points.map(p => p[1]);
+    const [west, east, north, south] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
     for (let i = 0; i < this.total; i++) {
-      if (!this.visible(i)) continue;
-      const [x, y] = this.at(i);
+      const x = this.xy[2 * i] * scale + left, y = this.xy[2 * i + 1] * scale + top;
+      if (x < west || x > east || y < north || y > south || !this.visible(i)) continue;
       let inside = false;
       for (let a = 0, b = points.length - 1; a < points.length; b = a++) {
         const [ax, ay] = points[a], [bx, by] = points[b];
