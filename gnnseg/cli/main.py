@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "segments",
     "recommend",
+    "report",
     "explain",
     "export",
     "update",
