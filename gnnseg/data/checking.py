@@ -28,7 +28,7 @@ def activity(counts: IntArray) -> dict[str, float]:
 
 
 def histogram(counts: IntArray) -> dict[str, int]:
-    """How many have 1, 2, 3 to 4, 5 to 8, ... interactions; ranges that nobody falls into in between included.
+    """How many have 1, 2, 3 to 4, 5 to 8, ... interactions, up to the most.
 
     Args:
         counts: Interactions of each user or item, at least 1.
