@@ -4,8 +4,8 @@
 
 Rows have a user, an item (both text, Zipf-like), a rating and a time in seconds. They are written in files of
 ``--part`` rows into a folder that is removed at the end; a csv file alone is one file. Each format is read by
-``Table`` in a process of its own, so that the peak is of reading alone: resident memory, pages of mapped files
-included. What must stay is 32 bytes a row and the ids.
+``Table`` in a process of its own, so that the peak is of reading alone: resident memory, with pages of mapped
+files. What must stay is 32 bytes a row and the ids.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from gnnseg.errors import ConfigError, DataError
 ROWS = 50_000
 """Rows fetched at once."""
 
+_COLON = re.compile(r"(?<![:\w\\]):(?=\w)")  # what SQLAlchemy would take for a parameter
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SECRET = re.compile(r"[?&;]\w*(?:pass|pwd|secret|token)\w*=(?!\$\{\w+\}(?:[&;]|$))[^&;]", re.IGNORECASE)
 
@@ -95,8 +96,9 @@ class Database:
             with (
                 self._engine.connect() as connection,
                 contextlib.closing(
-                    connection.exec_driver_sql(
-                        query, execution_options={"stream_results": True, "max_row_buffer": ROWS}
+                    connection.execute(
+                        sqlalchemy.text(_COLON.sub(r"\:", query)),
+                        execution_options={"stream_results": True, "max_row_buffer": ROWS},
                     )
                 ) as answer,
             ):

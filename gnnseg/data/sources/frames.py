@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from gnnseg.data.sources.table import Table
 from gnnseg.errors import DataError
 from gnnseg.files import home
 
@@ -38,7 +37,7 @@ def from_frames(
         items: What is known of items.
         users: What is known of users.
         folder: Where the files go; by default ``frames`` in ``gnnseg.files.home()``.
-        columns: Of :class:`Table`: which columns are what.
+        columns: Of ``Table``: which columns are what.
 
     Returns:
         A ``source:`` as a config has it.
@@ -47,10 +46,13 @@ def from_frames(
         ConfigError: For an unknown or wrong one of ``columns``.
         DataError: If something is no frame, or holds what parquet cannot.
     """
-    given = {"interactions": interactions, "items": items, "users": users}
-    Table(Path(), **{**dict.fromkeys((k for k, f in given.items() if f is not None), ""), **columns})
+    from gnnseg.data.sources import SOURCES  # here, as it is made of this module
+
+    optional = {"items": items, "users": users}
+    given = {"interactions": interactions, **{k: f for k, f in optional.items() if f is not None}}
+    SOURCES.create({"name": "Table", **dict.fromkeys(given, ""), **columns}, Path())
     kept = (folder or home() / "frames").absolute()
-    files = {name: str(_keep(frame, name, kept)) for name, frame in given.items() if frame is not None}
+    files = {name: str(_keep(frame, name, kept)) for name, frame in given.items()}
     return {"name": "Table", **files, **columns}
 
 

@@ -19,6 +19,7 @@ from gnnseg.data.sources.reading import (
     as_numbers,
     as_text,
     as_times,
+    blocks,
     joined,
     seconds_of,
 )
@@ -82,9 +83,9 @@ class Gathering:
             for start, piece in part.pieces(self.columns.present):
                 self._add(part, start, piece)
         times = self._seconds()
+        ratings = joined(self._ratings) if self.columns.rating is not None else None
         user_ids, user_rows = self._users.finish(self._user_codes)
         item_ids, item_rows = self._items.finish(self._item_codes)
-        ratings = joined(self._ratings) if self.columns.rating is not None else None
         return Interactions(user_rows, item_rows, ratings, times), user_ids, item_ids
 
     def _add(self, part: Part, start: int, piece: pl.DataFrame) -> None:
@@ -142,11 +143,16 @@ class Gathering:
             return None
         sizes = [len(piece) for piece in self._times]
         seconds = seconds_of(joined(self._times), self._which_are_seconds(sizes))
-        late = np.flatnonzero(np.abs(seconds) > LATEST)
+        late = np.concatenate(
+            [np.flatnonzero(np.abs(seconds[b]) > LATEST) + b.start for b in blocks(len(seconds))]
+            or [np.empty(0, dtype=np.int64)]
+        )
         if len(late):
             self._drop(late, seconds, np.cumsum([0, *sizes]))
             seconds = np.delete(seconds, late)
-        whole: IntArray = np.floor(seconds, out=seconds).astype(np.int64)
+        whole: IntArray = seconds.view(np.int64)  # in place, as memory is dear here
+        for some in blocks(len(seconds)):
+            whole[some] = np.floor(seconds[some])
         return whole
 
     def _which_are_seconds(self, sizes: list[int]) -> np.ndarray | bool:

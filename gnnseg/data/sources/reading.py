@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ LATEST = 1e12
 _CONTROL = r"[\p{Cc}\x{2028}\x{2029}]+"
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from which size on, how many in a second
 _WHOLE = 2.0**63
+_BLOCK = 2**20
 
 _Texts = TypeVar("_Texts", pl.Series, pl.Expr)
 
@@ -98,12 +100,30 @@ def seconds_of(values: FloatArray, is_seconds: np.ndarray | bool) -> FloatArray:
     """
     numbers: np.ndarray | slice = slice(None) if is_seconds is False else ~np.asarray(is_seconds)
     if is_seconds is not True and (some := values[numbers]).size:
-        typical = float(pl.Series(some).abs().median())  # type: ignore[arg-type]
         for least, per_second in _UNITS:
-            if typical > least:
+            if _median_exceeds(some, least):
                 values[numbers] /= per_second
                 break
     return values
+
+
+def blocks(length: int) -> Iterator[slice]:
+    """Slices that cover ``length`` rows, for steps that need as much memory again."""
+    return (slice(start, start + _BLOCK) for start in range(0, length, _BLOCK))
+
+
+def _median_exceeds(values: FloatArray, bound: float) -> bool:
+    """Whether the median of the absolute values is above ``bound``, by counting, without a copy of them."""
+    above, below_most, above_least = 0, -np.inf, np.inf
+    for some in blocks(len(values)):
+        sizes = np.abs(values[some])
+        larger = sizes > bound
+        above += int(larger.sum())
+        below_most = max(below_most, np.max(sizes, where=~larger, initial=-np.inf))
+        above_least = min(above_least, np.min(sizes, where=larger, initial=np.inf))
+    if 2 * above != len(values):
+        return 2 * above > len(values)
+    return bool((below_most + above_least) / 2 > bound)
 
 
 def _iso_seconds(texts: pl.Series) -> pl.Series:
