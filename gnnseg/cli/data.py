@@ -157,7 +157,7 @@ def _print(summary: dict[str, Any], json_: bool) -> None:
             table("ids that do not match", ["table", "which", "ids", "such as"], lines, words=(0, 1, 3))
         )
     for kind in summary.get("bad_rows", {}).get("kinds", ()):
-        lines = [[r["table"], str(r["row"]), _got(r)] for r in kind["first"]]
+        lines = [[r["table"].rpartition("/")[2], str(r["row"]), _got(r)] for r in kind["first"]]
         title = f"{kind['total']} bad row(s): {kind['rule']}"
         out.print(table(title, ["table", "row", "got"], lines, words=(0, 2)))
 
