@@ -157,9 +157,9 @@ def _print(summary: dict[str, Any], json_: bool) -> None:
             table("ids that do not match", ["table", "which", "ids", "such as"], lines, words=(0, 1, 3))
         )
     for kind in summary.get("bad_rows", {}).get("kinds", ()):
-        lines = [[r["table"].rpartition("/")[2], str(r["row"]), _got(r)] for r in kind["first"]]
-        title = f"{kind['total']} bad row(s): {kind['rule']}"
-        out.print(table(title, ["table", "row", "got"], lines, words=(0, 2)))
+        lines = [[r["table"].rpartition("/")[2].rstrip("'"), str(r["row"]), _got(r)] for r in kind["first"]]
+        out.print(f"{kind['total']} bad row(s): {kind['rule']}", highlight=False, soft_wrap=True)
+        out.print(table("the first", ["table", "row", "got"], lines, words=(0, 2)))
 
 
 _LISTS = ("unmatched_ids", "bad_rows")
