@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,30 @@ def home() -> Path:
     """Where downloads and caches live: ``$GNNSEG_HOME``, else the platform's cache folder."""
     named = os.environ.get("GNNSEG_HOME")
     return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("gnnseg", appauthor=False))
+
+
+_data_dir: ContextVar[Path | None] = ContextVar("data_dir", default=None)
+
+
+@contextlib.contextmanager
+def datasets_in(folder: Path) -> Iterator[None]:
+    """Inside the block the files of shipped datasets are looked for in ``folder``."""
+    before = _data_dir.set(folder.absolute())
+    try:
+        yield
+    finally:
+        _data_dir.reset(before)
+
+
+def dataset_folder(name: str) -> Path:
+    """Where the files of a shipped dataset are: ``<folder>/<name>``, or the folder itself without such a one.
+
+    The folder is that of :func:`datasets_in`, else ``datasets`` in :func:`home`.
+    """
+    chosen = _data_dir.get()
+    if chosen is None:
+        return home() / "datasets" / name
+    return chosen / name if (chosen / name).is_dir() else chosen
 
 
 def configs_folder() -> Path:

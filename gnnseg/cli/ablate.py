@@ -21,6 +21,7 @@ from gnnseg.cli import options
     "--out", type=click.Path(path_type=Path), help="Folder.  [default: a new one in ablations-out/]"
 )
 @options.overrides
+@options.data_dir
 @options.seed
 @options.config_device
 @options.as_json

@@ -22,6 +22,7 @@ from gnnseg.cli import options
     "--out", type=click.Path(path_type=Path), help="Folder.  [default: a new one in benchmarks-out/]"
 )
 @options.seed
+@options.data_dir
 @options.device
 @options.as_json
 @options.quiet

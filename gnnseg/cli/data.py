@@ -39,15 +39,21 @@ def list_(json_: bool) -> None:
 
 @data.command()
 @click.argument("name")
+@options.data_dir
 @options.as_json
 @options.example("gnnseg data info movielens")
 def info(name: str, json_: bool) -> None:
-    """Sizes of a dataset after its filters, and of its parts."""
-    from gnnseg.config import load_dataset_config
+    """Terms of a dataset and how to get its files, its sizes after its filters, and those of its parts."""
+    from pathlib import Path
+
+    from gnnseg.config import dataset_notes, load_dataset_config
+    from gnnseg.data import SOURCES
 
     config = load_dataset_config(name)
+    if notes := dataset_notes(name):
+        click.echo(notes, err=True)
     click.echo(f"files of '{config.name}' are looked for in {config.folder}", err=True)
-    _print(_summary(config), json_)
+    _print(_summary(config, SOURCES.create(config.source, Path(config.folder)).load(config.name)), json_)
 
 
 @data.command()
@@ -75,41 +81,57 @@ def fetch(name: str, quiet: bool) -> None:
 
 @data.command()
 @click.argument("file")
+@click.option(
+    "--on-bad-rows",
+    type=click.Choice(["error", "skip"]),
+    help="Whether they make the check fail.  [default: as the file says]",
+)
+@options.data_dir
 @options.as_json
-@options.example("gnnseg data check books.yaml")
-def check(file: str, json_: bool) -> None:
-    """Read a dataset's YAML file and all its tables, and say what is in them."""
-    from gnnseg.config import load_dataset_config
+@options.example("gnnseg data check books.yaml --on-bad-rows skip")
+def check(file: str, on_bad_rows: str | None, json_: bool) -> None:
+    """Read a dataset's YAML file and all its tables, and say what is in them and what is wrong.
 
-    _print(_summary(load_dataset_config(file)), json_)
-
-
-def _summary(config: Any) -> dict[str, Any]:
+    Tells sizes, density, repeated pairs, ids that do not match between tables, missing texts, how many
+    interactions users and items have, what each filter drops, and every kind of bad row with its first 20.
+    """
     from pathlib import Path
 
+    from gnnseg.config import load_dataset_config
+    from gnnseg.data import SOURCES
+    from gnnseg.data.checking import examine
+    from gnnseg.data.sources import Problems
+    from gnnseg.errors import DataError
+
+    config = load_dataset_config(file)
+    source = SOURCES.create(config.source, Path(config.folder))
+    refused = (on_bad_rows or source.problems.on_bad_rows) == "error"
+    source.problems = Problems("skip")  # to find all, not the first
+    raw = source.load(config.name)
+    summary = {**_summary(config, raw), **examine(raw, config.filters, source.problems)}
+    _print(summary, json_)
+    if refused and source.problems.total:
+        more = source.problems.total - 1
+        raise DataError(
+            f"{source.problems.message}; {more} more bad row(s): mend them, or set on_bad_rows to skip"
+        )
+
+
+def _summary(config: Any, raw: Any) -> dict[str, Any]:
     import numpy as np
 
-    from gnnseg.data import SOURCES, SPLITS
+    from gnnseg.data import SPLITS
+    from gnnseg.data.checking import activity, sizes
 
-    raw = SOURCES.create(config.source, Path(config.folder)).load(config.name)
     dataset = config.filters.apply(raw)
     parts = SPLITS.create(config.split).split(dataset)
-    activity = np.bincount(dataset.interactions.users)
     return {
         "name": dataset.name,
         "digest": dataset.digest,
-        "read": {"users": raw.num_users, "items": raw.num_items, "interactions": len(raw.interactions)},
-        "kept": {
-            "users": dataset.num_users,
-            "items": dataset.num_items,
-            "interactions": len(dataset.interactions),
-        },
+        "read": sizes(raw),
+        "kept": sizes(dataset),
         "density": dataset.density,
-        "interactions_per_user": {
-            "min": int(activity.min()),
-            "median": float(np.median(activity)),
-            "max": int(activity.max()),
-        },
+        "interactions_per_user": activity(np.bincount(dataset.interactions.users)),
         "items_without_text": None if dataset.texts is None else sum(not text for text in dataset.texts),
         "train": len(parts.train),
         "valid": len(parts.valid),
@@ -126,8 +148,29 @@ def _print(summary: dict[str, Any], json_: bool) -> None:
         return
     from gnnseg.cli.progress import out, table
 
-    rows = [[key, _spec(value) if isinstance(value, dict) else str(value)] for key, value in summary.items()]
+    rows = [[key, _shown(value)] for key, value in summary.items() if key not in _LISTS]
     out.print(table(summary["name"], ["what", "value"], rows, words=(1,)))
+    unmatched = summary.get("unmatched_ids", ())
+    if unmatched:
+        lines = [[u["table"], u["problem"], str(u["ids"]), ", ".join(u["examples"])] for u in unmatched]
+        out.print(
+            table("ids that do not match", ["table", "which", "ids", "such as"], lines, words=(0, 1, 3))
+        )
+    for kind in summary.get("bad_rows", {}).get("kinds", ()):
+        lines = [[r["table"].rpartition("/")[2].rstrip("'"), str(r["row"]), _got(r)] for r in kind["first"]]
+        out.print(f"{kind['total']} bad row(s): {kind['rule']}", highlight=False, soft_wrap=True)
+        out.print(table("the first", ["table", "row", "got"], lines, words=(0, 2)))
+
+
+_LISTS = ("unmatched_ids", "bad_rows")
+
+
+def _shown(value: Any) -> str:
+    return _spec(value) if isinstance(value, dict) else str(value)
+
+
+def _got(row: dict[str, Any]) -> str:
+    return f"line {row['line']}" if "line" in row else repr(row["got"])[:60]
 
 
 def _spec(spec: dict[str, Any]) -> str:

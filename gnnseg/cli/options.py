@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -23,6 +24,22 @@ overrides = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change a key of the config, such as encoder.dim=32.",
+)
+
+
+def _use_data_dir(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
+    if folder is not None:
+        from gnnseg.files import datasets_in
+
+        ctx.with_resource(datasets_in(folder))
+
+
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    expose_value=False,
+    callback=_use_data_dir,
+    help="Files of shipped datasets, in a folder of the dataset's name.  [default: $GNNSEG_HOME/datasets]",
 )
 run_folder = click.argument("run", metavar="RUN")
 

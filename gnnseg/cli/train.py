@@ -36,6 +36,7 @@ DEFAULT_CONFIG = "movielens/full"
     help="First choose among N settings of the config's search block, on validation; needs gnnseg[search].",
 )
 @options.overrides
+@options.data_dir
 @options.seed
 @options.config_device
 @options.as_json

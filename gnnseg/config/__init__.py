@@ -1,6 +1,6 @@
 """Experiments as YAML: read, overridden, checked against signatures, and resolved to every default."""
 
-from gnnseg.config.dataset import DatasetConfig, load_dataset_config, shipped_datasets
+from gnnseg.config.dataset import DatasetConfig, dataset_notes, load_dataset_config, shipped_datasets
 from gnnseg.config.experiment import KINDS, SEARCHABLE, Config, Reference, Schedule
 from gnnseg.config.loading import find_config, load_config, shipped_configs
 
@@ -11,6 +11,7 @@ __all__ = [
     "DatasetConfig",
     "Reference",
     "Schedule",
+    "dataset_notes",
     "find_config",
     "load_config",
     "load_dataset_config",

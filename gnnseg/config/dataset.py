@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from gnnseg.components import Spec, describe
 from gnnseg.data import SOURCES, SPLITS, Filters
 from gnnseg.errors import ConfigError, unknown
-from gnnseg.files import configs_folder, home
+from gnnseg.files import configs_folder, dataset_folder
 from gnnseg.metrics import parse
 
 
@@ -58,17 +59,33 @@ def load_dataset_config(name: str | Path, folder: Path | None = None) -> Dataset
     Raises:
         ConfigError: If there is no such dataset, with the nearest name.
     """
-    shipped = configs_folder() / "datasets" / f"{name}.yaml"
-    path = (folder or Path.cwd()) / name
-    if str(name) in shipped_datasets():
-        path = shipped
-    elif path.suffix not in (".yaml", ".yml") or not path.is_file():
-        raise ConfigError(unknown("dataset", name, shipped_datasets()) + " (or the path of a YAML file)")
+    path, shipped = _find(name, folder)
     content = read_yaml(path)
-    data_folder = home() / "datasets" / path.stem if path == shipped else path.parent.absolute()
+    data_folder = dataset_folder(path.stem) if shipped else path.parent.absolute()
     content = {"name": path.stem, "folder": str(data_folder), **content}
     config: DatasetConfig = validated(DatasetConfig, content, f"{name}: ")
     return config
+
+
+def dataset_notes(name: str | Path) -> str:
+    """What the comment at the top of a dataset's YAML file says: its terms, and how to get its files.
+
+    Raises:
+        ConfigError: If there is no such dataset, with the nearest name.
+    """
+    lines = _find(name, None)[0].read_text(encoding="utf-8").splitlines()
+    comment = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ").rstrip() for line in comment)
+
+
+def _find(name: str | Path, folder: Path | None) -> tuple[Path, bool]:
+    """The YAML file of a dataset, and whether it is a shipped one."""
+    if str(name) in shipped_datasets():
+        return configs_folder() / "datasets" / f"{name}.yaml", True
+    path = (folder or Path.cwd()) / name
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        raise ConfigError(unknown("dataset", name, shipped_datasets()) + " (or the path of a YAML file)")
+    return path, False
 
 
 def shipped_datasets() -> list[str]:

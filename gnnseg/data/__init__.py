@@ -4,7 +4,7 @@ from gnnseg.data.dataset import Dataset
 from gnnseg.data.filters import Filters
 from gnnseg.data.ids import IdMap
 from gnnseg.data.interactions import Interactions
-from gnnseg.data.sources import SOURCES, Source
+from gnnseg.data.sources import SOURCES, Source, from_frames
 from gnnseg.data.splits import SPLITS, Parts, Split
 from gnnseg.data.user_data import UserData
 
@@ -19,4 +19,5 @@ __all__ = [
     "Source",
     "Split",
     "UserData",
+    "from_frames",
 ]

@@ -36,13 +36,7 @@ class Filters(BaseModel):
             DataError: If nothing is left, or for repeated pairs where they are refused.
         """
         interactions = dataset.interactions
-        kept = np.ones(len(interactions), dtype=bool)
-        if self.min_rating is not None:
-            if interactions.weights is None:
-                raise DataError("'min_rating' needs ratings, but this dataset has none; remove the filter")
-            kept &= interactions.weights >= self.min_rating
-        kept &= self._first_or_last(interactions, kept)
-        kept &= _core(interactions, kept, self.min_user_items, self.min_item_users)
+        kept, _ = self.sift(interactions)
         if not kept.any():
             raise DataError(
                 f"the filters leave nothing of '{dataset.name}' ({len(interactions)} interactions, "
@@ -50,6 +44,24 @@ class Filters(BaseModel):
                 f"min_item_users {self.min_item_users}); lower them"
             )
         return dataset.take(kept)
+
+    def sift(self, interactions: Interactions) -> tuple[np.ndarray, dict[str, int]]:
+        """Mask ``[n]`` of what is kept, and how many interactions each filter drops after those before it.
+
+        Raises:
+            DataError: If ratings are needed and missing, or for repeated pairs where they are refused.
+        """
+        kept = np.ones(len(interactions), dtype=bool)
+        dropped: dict[str, int] = {}
+        if self.min_rating is not None:
+            if interactions.weights is None:
+                raise DataError("'min_rating' needs ratings, but this dataset has none; remove the filter")
+            kept &= interactions.weights >= self.min_rating
+        dropped["min_rating"] = len(kept) - int(kept.sum())
+        one_each = self._first_or_last(interactions, kept)
+        dropped["duplicates"] = int(kept.sum() - one_each.sum())
+        kept, by_users, by_items = _core(interactions, one_each, self.min_user_items, self.min_item_users)
+        return kept, {**dropped, "min_user_items": by_users, "min_item_users": by_items}
 
     def _first_or_last(self, interactions: Interactions, kept: np.ndarray) -> np.ndarray:
         """Mask of one interaction for each pair among ``kept``."""
@@ -69,15 +81,21 @@ class Filters(BaseModel):
         return mask
 
 
-def _core(interactions: Interactions, kept: np.ndarray, min_user: int, min_item: int) -> np.ndarray:
-    """The largest part of ``kept`` in which every user and item has enough interactions."""
+def _core(
+    interactions: Interactions, kept: np.ndarray, min_user: int, min_item: int
+) -> tuple[np.ndarray, int, int]:
+    """The largest part of ``kept`` in which every user and item has enough, and what users and items drop."""
     users, items = interactions.users, interactions.items
+    by_users, by_items = 0, 0
     if not len(users):
-        return kept
+        return kept, by_users, by_items
     while True:
         enough_user = np.bincount(users[kept], minlength=int(users.max()) + 1) >= min_user
         enough_item = np.bincount(items[kept], minlength=int(items.max()) + 1) >= min_item
-        smaller = kept & enough_user[users] & enough_item[items]
+        active = kept & enough_user[users]
+        smaller = active & enough_item[items]
+        by_users += int(kept.sum() - active.sum())
+        by_items += int(active.sum() - smaller.sum())
         if smaller.sum() == kept.sum():
-            return smaller
+            return smaller, by_users, by_items
         kept = smaller

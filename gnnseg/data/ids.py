@@ -14,8 +14,15 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 
+def id_text(name: object) -> str:
+    """An outside id as text: ``1``, ``1.0`` and ``"1"`` are one id."""
+    if isinstance(name, float | np.floating) and float(name).is_integer():
+        return str(int(name))
+    return str(name)
+
+
 class IdMap:
-    """The outside ids of users or items in row order; ``1`` and ``"1"`` are the same id.
+    """The outside ids of users or items in row order; ``1``, ``1.0`` and ``"1"`` are the same id.
 
     Args:
         ids: One id a row, all different.
@@ -26,7 +33,7 @@ class IdMap:
     """
 
     def __init__(self, ids: Iterable[object], noun: str = "id") -> None:
-        self.ids: tuple[str, ...] = tuple(str(i) for i in ids)
+        self.ids: tuple[str, ...] = tuple(id_text(i) for i in ids)
         self.noun = noun
         if len(self._rows) != len(self.ids):
             raise DataError(f"{noun} ids must be unique (got {len(self.ids) - len(self._rows)} repeated)")
@@ -42,7 +49,7 @@ class IdMap:
         return iter(self.ids)
 
     def __contains__(self, name: object) -> bool:
-        return str(name) in self._rows
+        return id_text(name) in self._rows
 
     def rows(self, names: Iterable[object]) -> IntArray:
         """Rows of the given outside ids.
@@ -51,7 +58,7 @@ class IdMap:
             DataError: If an id is unknown; the message names the nearest one.
         """
         try:
-            return np.array([self._rows[str(name)] for name in names], dtype=np.int64)
+            return np.array([self._rows[id_text(name)] for name in names], dtype=np.int64)
         except KeyError as error:
             name = error.args[0]
             if len(self) > 20_000:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from gnnseg.config import shipped_datasets
+from gnnseg.config import dataset_notes, shipped_datasets
 from tests.cli.invoking import failure, invoke, misuse, output, printed
-from tests.runs import EACH, USERS, dataset, trained, write_data
+from tests.runs import DATA, EACH, USERS, dataset, trained, write_data
 
 
 def test_list() -> None:
@@ -83,3 +84,79 @@ def test_check(tmp_path: Path, ratings: str, problem: str) -> None:
 def test_check_names_the_nearest_key(tmp_path: Path) -> None:
     path = write_data(tmp_path, metrcs=["ndcg@10"])
     assert "unknown key 'metrcs'; did you mean 'metrics'?" in failure("data", "check", path)
+
+
+class TestCheck:
+    """Everything that is wrong with tables, and how it ends."""
+
+    ROWS = (
+        *[(f"u{n % 6}", f"i{n % 9:02}", n % 5 + 1) for n in range(54)],
+        ("", "i00", 3),
+        ("u0", "i01", "bad"),
+    )
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = write_data(tmp_path, self.ROWS, filters={"min_rating": 2})
+        with (tmp_path / "ratings.csv").open("a") as file:
+            file.write("u0,i02,3,4\n" + ",i03,1\n" * 25)
+        return path
+
+    def test_report(self, path: Path) -> None:
+        found = printed("data", "check", path, "--on-bad-rows", "skip")
+        assert found["read"]["interactions"] == 54
+        assert found["repeated_pairs"] == 54 - 18
+        assert found["dropped_by_filter"]["min_rating"] == sum(row[2] == 1 for row in self.ROWS)
+        assert found["users_by_interactions"] == {"1": 0, "2": 0, "3-4": 0, "5-8": 0, "9-16": 6}
+        (unmatched,) = found["unmatched_ids"]
+        assert (unmatched["ids"], unmatched["examples"][0]) == (71, "i09")
+        kinds = {kind["rule"]: kind for kind in found["bad_rows"]["kinds"]}
+        assert found["bad_rows"]["total"] == 28
+        assert {rule: kind["total"] for rule, kind in kinds.items()} == {
+            "must have at most the header's 3 fields": 1,
+            "'who' must hold an id": 26,
+            "'stars' must be a finite number": 1,
+        }
+        assert [row["row"] for row in kinds["'who' must hold an id"]["first"]] == [55, *range(58, 77)]
+        assert kinds["'stars' must be a finite number"]["first"][0]["got"] == "bad"
+        assert kinds["must have at most the header's 3 fields"]["first"][0]["row"] == 57
+        text = output("data", "check", path, "--on-bad-rows", "skip")
+        assert "26 bad row(s): 'who' must hold an id" in text
+        assert "i09" in text
+
+    @pytest.mark.parametrize("options", [(), ("--on-bad-rows", "error")])
+    def test_bad_rows_make_it_fail_after_the_report(self, path: Path, options: tuple[str, ...]) -> None:
+        result = invoke("data", "check", path, "--json", *options)
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["bad_rows"]["total"] == 28
+        assert "line 58: must have at most the header's 3 fields; 27 more bad row(s)" in result.stderr
+
+    def test_the_file_may_allow_them(self, tmp_path: Path) -> None:
+        source = {**DATA["source"], "on_bad_rows": "skip"}
+        path = write_data(tmp_path, self.ROWS, source=source)
+        assert printed("data", "check", path)["bad_rows"]["total"] == 2
+        assert invoke("data", "check", path, "--on-bad-rows", "error").exit_code == 1
+
+
+def test_info_tells_terms_and_where_to_get_it(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "gowalla"):
+        folder.mkdir(exist_ok=True)
+        result = invoke("data", "info", "gowalla", "--data-dir", tmp_path)
+        assert result.exit_code == 1
+        assert "No terms are stated" in result.stderr
+        assert f"'{folder / 'train.txt.gz'}'" in result.stderr.splitlines()[-1]
+    assert str(tmp_path) not in invoke("data", "info", "gowalla").stderr
+
+
+@pytest.mark.parametrize("name", shipped_datasets())
+def test_every_dataset_tells_its_terms(name: str) -> None:
+    assert "terms" in dataset_notes(name).lower() or "CC BY" in dataset_notes(name)
+
+
+@pytest.mark.parametrize("command", ["train", "ablate", "benchmark"])
+def test_data_dir_of_commands(command: str, tmp_path: Path) -> None:
+    given = ("--dataset", "gowalla") if command == "benchmark" else ("gowalla/popularity",)
+    result = invoke(command, *given, "--data-dir", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    if command != "ablate":  # which refuses a config without segments before it looks for data
+        assert str(tmp_path / "train.txt.gz") in result.stderr

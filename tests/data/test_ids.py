@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,15 @@ def test_numbers_and_their_texts_are_the_same_id() -> None:
     assert 1 in known
     assert "1" in known
     assert 2 not in known
+
+
+def test_whole_numbers_of_any_type_are_one_id() -> None:
+    known = IdMap([1.0, np.float32(2), np.int64(3), "4", 5.5], "user")
+    assert known.ids == ("1", "2", "3", "4", "5.5")
+    assert known.rows(["1", 2, 3.0, np.float64(4), "5.5"]).tolist() == [0, 1, 2, 3, 4]
+    assert "1.0" not in known  # a text stays what it is
+    with pytest.raises(DataError, match="unknown user 'nan'"):
+        known.rows([float("nan")])
 
 
 def test_take_renumbers() -> None:

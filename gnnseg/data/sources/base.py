@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gnnseg.components import Component
 from gnnseg.data.dataset import Dataset
+from gnnseg.data.sources.problems import Problems
 
 
 class Source(Component, ABC):
@@ -22,6 +23,7 @@ class Source(Component, ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.problems = Problems()
 
     @abstractmethod
     def load(self, name: str) -> Dataset:

@@ -1,145 +1,129 @@
-"""Tables from files: checked columns, numbers and times, each complaint with its path and row.
-
-Rows are counted from 1; a header is no row.
-"""
+"""Ids, numbers, times and texts as columns hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
 from gnnseg.data.ids import FloatArray, IntArray
-from gnnseg.errors import DataError, unknown
+from gnnseg.errors import DataError
+
+LATEST = 1e12
+"""Seconds from 1970 that no time is away from it."""
 
 _CONTROL = r"[\p{Cc}\x{2028}\x{2029}]+"
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from which size on, how many in a second
+_WHOLE = 2.0**63
+_BLOCK = 2**20
+
+_Texts = TypeVar("_Texts", pl.Series, pl.Expr)
 
 
-def read_table(path: Path, columns: Sequence[str], text: Sequence[str] = ()) -> pl.DataFrame:
-    """Read some columns of a csv, tsv, jsonl or parquet file.
+def as_text(name: str, dtype: pl.DataType, table: str) -> pl.Expr:
+    """A column as text on one line: whole numbers without ``.0``, runs of control characters as a space.
 
-    Everything in a csv or tsv file is text. Blank lines at its end are dropped.
+    Raises:
+        DataError: If it holds neither text nor numbers.
+    """
+    column = pl.col(name)
+    if dtype.is_nested() or dtype == pl.Binary:
+        raise DataError(f"{table}: column '{name}' must hold text or numbers (got {dtype})")
+    if dtype.is_integer():
+        return column.cast(pl.String)
+    if dtype.is_float() or dtype.is_decimal():
+        number = column.cast(pl.Float64).fill_nan(None)
+        whole = (number % 1 == 0) & (number.abs() < _WHOLE)
+        as_whole = number.cast(pl.Int64, strict=False).cast(pl.String)
+        return pl.when(whole).then(as_whole).otherwise(number.cast(pl.String)).alias(name)
+    return _on_one_line(column.cast(pl.String))
+
+
+def _on_one_line(texts: _Texts) -> _Texts:
+    return texts.str.replace_all(_CONTROL, " ").str.strip_chars()
+
+
+def as_numbers(values: pl.Series, table: str) -> pl.Series:
+    """A column as float64; what is no number is null.
+
+    Raises:
+        DataError: If it is of a type that holds no numbers.
+    """
+    if values.dtype.is_nested() or values.dtype.is_temporal() or values.dtype == pl.Binary:
+        raise DataError(f"{table}: column '{values.name}' must hold numbers (got {values.dtype})")
+    numbers = values.cast(pl.Float64, strict=False)
+    if values.dtype == pl.String and numbers.null_count() > values.null_count():
+        return _on_one_line(values).cast(pl.Float64, strict=False)
+    return numbers
+
+
+class Times(NamedTuple):
+    """Times as they were read.
+
+    Attributes:
+        values: Numbers of a unit that only all of them together tell, or seconds since 1970-01-01 UTC; null
+            for what is no time.
+        is_seconds: Which are seconds, or one answer for all.
+    """
+
+    values: pl.Series
+    is_seconds: np.ndarray | bool
+
+
+def as_times(raw: pl.Series, table: str) -> Times:
+    """A column of dates, numbers (also as text) or ISO 8601 texts; without a zone they are UTC.
+
+    Raises:
+        DataError: If it is of a type that holds no times.
+    """
+    if raw.dtype in (pl.Date, pl.Datetime):
+        moments = raw.cast(pl.Datetime("us", getattr(raw.dtype, "time_zone", None)))
+        return Times(moments.dt.epoch("us") / 1e6, True)
+    numbers = as_numbers(raw, table)
+    if raw.dtype != pl.String or not numbers.null_count():
+        return Times(numbers, False)
+    seconds = _iso_seconds(_on_one_line(raw))
+    return Times(numbers.fill_null(seconds), (numbers.is_null() & seconds.is_not_null()).to_numpy())
+
+
+def seconds_of(values: FloatArray, is_seconds: np.ndarray | bool) -> FloatArray:
+    """Times in seconds; numbers are milli-, micro- or nanoseconds where they are too large for seconds.
+
+    Their median must be beyond the year 5138 for that, so that one wrong row changes no other.
 
     Args:
-        path: The file; csv, tsv and jsonl may be compressed with gz or zst.
-        columns: Which columns; none means all.
-        text: Which of them are wanted as text. Whole numbers held as floats lose their ``.0``.
-
-    Returns:
-        The columns, runs of control characters in text replaced by a space.
-
-    Raises:
-        DataError: If the file cannot be read or lacks a column; the message names the nearest.
+        values: Numbers and seconds, finite; changed in place.
+        is_seconds: Which are seconds already.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"'{path}' is empty")
-        frame = _read(path)
-    except pl.exceptions.NoDataError:
-        raise DataError(f"'{path}' is empty") from None
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise DataError(f"cannot read '{path}': {reason}") from None
-    for column in (*columns, *text):
-        if column not in frame.columns:
-            raise DataError(f"'{path}': {unknown('column', column, frame.columns)}")
-    if columns:
-        frame = frame.select(list(dict.fromkeys(columns)))
-    return frame.with_columns(
-        _as_text(frame[name], path)
-        for name in frame.columns
-        if name in text or frame[name].dtype == pl.String
-    )
+    numbers: np.ndarray | slice = slice(None) if is_seconds is False else ~np.asarray(is_seconds)
+    if is_seconds is not True and (some := values[numbers]).size:
+        for least, per_second in _UNITS:
+            if _median_exceeds(some, least):
+                values[numbers] /= per_second
+                break
+    return values
 
 
-def _read(path: Path) -> pl.DataFrame:
-    kind = path.name.lower().removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
-    if kind == "parquet":
-        return pl.read_parquet(path, glob=False)
-    if kind in ("jsonl", "ndjson"):
-        return pl.read_ndjson(path, infer_schema_length=None)
-    if kind in ("csv", "tsv"):
-        separator = "\t" if kind == "tsv" else ","
-        return _without_blank_end(pl.read_csv(path, separator=separator, infer_schema=False, glob=False))
-    raise DataError(f"'{path}': the name must end in csv, tsv, jsonl or parquet (got '{path.name}')")
+def blocks(length: int) -> Iterator[slice]:
+    """Slices that cover ``length`` rows, for steps that need as much memory again."""
+    return (slice(start, start + _BLOCK) for start in range(0, length, _BLOCK))
 
 
-def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
-    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    return frame.head(int(filled[-1]) + 1 if len(filled) else 0)
-
-
-def _as_text(values: pl.Series, path: Path) -> pl.Series:
-    """A column as text on one line."""
-    if values.dtype.is_float() and (values.drop_nulls() % 1 == 0).all():
-        values = values.cast(pl.Int64, strict=False)
-    if values.dtype.is_nested() or values.dtype == pl.Binary:
-        raise DataError(f"'{path}': column '{values.name}' must hold text or numbers (got {values.dtype})")
-    return values.cast(pl.String).str.replace_all(_CONTROL, " ").str.strip_chars()
-
-
-def number_ids(frame: pl.DataFrame, column: str, path: Path) -> tuple[list[str], IntArray]:
-    """The different ids of a text column in order, and the row of each entry among them.
-
-    Raises:
-        DataError: If an id is empty.
-    """
-    ids = frame[column]
-    _refuse(ids, ids.is_null() | (ids == ""), path, "must hold an id")
-    rows = (ids.rank("dense").cast(pl.Int64) - 1).to_numpy()
-    return ids.unique().sort().to_list(), rows
-
-
-def finite_numbers(frame: pl.DataFrame, column: str, path: Path) -> FloatArray:
-    """A column as numbers.
-
-    Raises:
-        DataError: If one is missing, no number, or not finite.
-    """
-    values = _floats(frame[column], path)
-    _refuse(frame[column], values.is_null() | ~values.is_finite(), path, "must be a finite number")
-    return values.to_numpy()
-
-
-def epoch_seconds(frame: pl.DataFrame, column: str, path: Path) -> IntArray:
-    """A column as whole seconds since 1970-01-01 UTC, rounded down.
-
-    Numbers, also as text, are seconds, or milli-, micro- or nanoseconds where their median is too large for
-    seconds (beyond the year 5138). Other text is ISO 8601. Times without a zone are UTC.
-
-    Raises:
-        DataError: If one is missing or not a time.
-    """
-    raw = frame[column]
-    if raw.dtype in (pl.Date, pl.Datetime):
-        seconds = raw.cast(pl.Datetime("us", getattr(raw.dtype, "time_zone", None))).dt.epoch("us") / 1e6
-    else:
-        seconds = _scaled(_floats(raw, path))
-        if raw.dtype == pl.String and seconds.null_count():
-            seconds = seconds.fill_null(_iso_seconds(raw))
-    bad = seconds.is_null() | ~seconds.is_finite() | (seconds.abs() > 1e12)
-    _refuse(raw, bad, path, "must be epoch seconds, epoch milliseconds or an ISO 8601 time")
-    whole: IntArray = np.floor(seconds.to_numpy()).astype(np.int64)
-    return whole
-
-
-def _floats(values: pl.Series, path: Path) -> pl.Series:
-    if values.dtype.is_nested() or values.dtype.is_temporal() or values.dtype == pl.Binary:
-        raise DataError(f"'{path}': column '{values.name}' must hold numbers (got {values.dtype})")
-    return values.cast(pl.Float64, strict=False)
-
-
-def _scaled(numbers: pl.Series) -> pl.Series:
-    """Numbers of any unit as seconds; the median tells the unit, so that one wrong row changes no other."""
-    typical = numbers.filter(numbers.is_finite()).abs().median()
-    for least, per_second in _UNITS:
-        if isinstance(typical, float) and typical > least:
-            return numbers / per_second
-    return numbers
+def _median_exceeds(values: FloatArray, bound: float) -> bool:
+    """Whether the median of the absolute values is above ``bound``, by counting, without a copy of them."""
+    above, below_most, above_least = 0, -np.inf, np.inf
+    for some in blocks(len(values)):
+        sizes = np.abs(values[some])
+        larger = sizes > bound
+        above += int(larger.sum())
+        below_most = max(below_most, np.max(sizes, where=~larger, initial=-np.inf))
+        above_least = min(above_least, np.min(sizes, where=larger, initial=np.inf))
+    if 2 * above != len(values):
+        return 2 * above > len(values)
+    return bool((below_most + above_least) / 2 > bound)
 
 
 def _iso_seconds(texts: pl.Series) -> pl.Series:
@@ -154,10 +138,58 @@ def _iso_seconds(texts: pl.Series) -> pl.Series:
     return pl.Series([known[text] for text in texts], dtype=pl.Float64)
 
 
-def _refuse(values: pl.Series, bad: pl.Series, path: Path, must: str) -> None:
-    if bad.any():
-        at = int(bad.arg_true()[0])
-        raise DataError(f"'{path}' row {at + 1}: '{values.name}' {must} (got {repr(values[at])[:60]})")
+class Numbering:
+    """Ids to rows while they stream by; no text is held twice."""
+
+    def __init__(self) -> None:
+        self._type = pl.Categorical(pl.Categories.random())
+        # polars forgets the mapping of a type that no series has
+        self._alive = pl.Series(["\x00"], dtype=pl.String).cast(self._type)
+        self._names: list[str] = []
+        self._places = np.empty(0, dtype=np.int64)  # of a code's name in _names, or -1
+
+    def codes(self, ids: pl.Series) -> np.ndarray:
+        """A number for each id, ``[n]`` int32, equal for equal ids; ``ids`` are text without nulls."""
+        codes = ids.cast(self._type).to_physical().to_numpy()
+        if not len(codes):
+            return codes.astype(np.int32)
+        if (size := int(codes.max()) + 1) > len(self._places):
+            more = np.full(max(size, 2 * len(self._places)) - len(self._places), -1, dtype=np.int64)
+            self._places = np.concatenate([self._places, more])
+        fresh = np.flatnonzero(self._places[codes] < 0)
+        found, first = np.unique(codes[fresh], return_index=True)
+        self._places[found] = np.arange(len(self._names), len(self._names) + len(found))
+        self._names += ids.gather(fresh[first]).to_list()
+        return codes.astype(np.int32)
+
+    def finish(self, codes: list[np.ndarray]) -> tuple[list[str], IntArray]:
+        """The ids that occur, in the order of their text, and the row of each code, ``[n]``.
+
+        Args:
+            codes: As they came; emptied on the way, so that they are not held twice.
+        """
+        used = np.zeros(len(self._places), dtype=bool)
+        for some in codes:
+            used[some] = True
+        found = np.flatnonzero(used)
+        names = pl.Series([self._names[place] for place in self._places[found]], dtype=pl.String)
+        order = names.arg_sort().to_numpy()
+        rows = np.empty(len(used), dtype=np.int64)
+        rows[found[order]] = np.arange(len(found))
+        return names.gather(order).to_list(), joined(codes, rows)
+
+
+def joined(pieces: list[np.ndarray], rows: IntArray | None = None) -> np.ndarray:
+    """Arrays in one, mapped through ``rows`` if given; ``pieces`` is emptied on the way."""
+    length = sum(map(len, pieces))
+    dtype = pieces[0].dtype if rows is None and pieces else np.int64
+    whole = np.empty(length, dtype=dtype)
+    end = length
+    while pieces:
+        piece = pieces.pop()
+        whole[end - len(piece) : end] = piece if rows is None else rows[piece]
+        end -= len(piece)
+    return whole
 
 
 def align(frame: pl.DataFrame, key: str, ids: pl.Series) -> pl.DataFrame:

@@ -253,5 +253,5 @@ def test_unknown_release() -> None:
 
 
 def test_kind_of_source() -> None:
-    assert set(SOURCES.classes()) == {"AdjacencyLists", "MovieLens", "Planted", "Table"}
+    assert set(SOURCES.classes()) == {"AdjacencyLists", "MovieLens", "Planted", "Query", "Table"}
     assert isinstance(SOURCES.create({"name": "MovieLens", "release": "1m"}, Path()), MovieLens)

@@ -9,7 +9,7 @@ import pytest
 
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.sources import Table
-from gnnseg.data.sources.table import MAX_TEXT
+from gnnseg.data.sources.tables import MAX_TEXT
 from gnnseg.errors import ConfigError, DataError
 
 CSV = "user,item,rating,time\nb,y,4,1000\na,x,2.5,2000\nb,x,1e0,3000\n"
@@ -129,22 +129,24 @@ class TestBadInteractions:
     @pytest.mark.parametrize("value", ["", " ", "\x01"])
     def test_skipped_where_asked(self, tmp_path: Path, value: str, caplog: pytest.LogCaptureFixture) -> None:
         content = f'user,item,rating\nb,y,1\n"{value}",y,2\na,"{value}",3\na,x,4\n"{value}","{value}",5\n'
-        found = load(tmp_path, content, rating="rating", missing_ids="skip")
+        found = load(tmp_path, content, rating="rating", on_bad_rows="skip")
         assert (found.users.ids, found.items.ids) == (("a", "b"), ("x", "y"))
         assert found.interactions.users.tolist() == [1, 0]
         assert found.interactions.weights.tolist() == [1, 4]
-        assert "3 of 5 rows name no user or no item; skipped" in caplog.text
+        assert "3 of 5 rows skipped: 2 'user' must hold an id, 1 'item' must hold an id" in caplog.text
 
     def test_skipped_numbers(self, tmp_path: Path) -> None:
         frame = pl.DataFrame({"user": [3, None, 1], "item": [7, 8, None]})
-        found = load(tmp_path, frame, missing_ids="skip")
+        found = load(tmp_path, frame, on_bad_rows="skip")
         assert (list(found.users), list(found.items)) == (["3"], ["7"])
 
     def test_nothing_left(self, tmp_path: Path) -> None:
-        assert "has no rows" in failure(tmp_path, "user,item\n,1\n1,\n", missing_ids="skip")
+        message = failure(tmp_path, "user,item\n,1\n1,\n", on_bad_rows="skip")
+        assert "has no row that is good; " in message
+        assert message.endswith("row 1: 'user' must hold an id (got None)")
 
     def test_nothing_to_skip(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        assert len(load(tmp_path, CSV, missing_ids="skip").interactions) == 3
+        assert len(load(tmp_path, CSV, on_bad_rows="skip").interactions) == 3
         assert not caplog.text
 
     @pytest.mark.parametrize("value", ["", "soon", "2020-13-01", "nan", "1e300"])

@@ -1,0 +1,133 @@
+"""Lines of text that are no rows, found in Python where polars says only that it failed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gnnseg.data.ids import IntArray
+
+_LONGEST = 2**31 - 1  # characters of a csv field, as the csv module wants a limit
+
+
+class Row(NamedTuple):
+    """A row of a text file.
+
+    Attributes:
+        line: Its last line, from 1.
+        content: Its text as it is written to a whole copy.
+        problem: What is wrong with it, or None.
+    """
+
+    line: int
+    content: str
+    problem: str | None
+
+
+def kind_of(path: Path) -> str:
+    """The ending that tells a file's format, without that of its compression."""
+    return path.name.lower().removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
+
+
+def malformed(path: Path) -> Row | None:
+    """The first row of a csv, tsv or jsonl file that is malformed, or None where no such row is found.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    return next((row for row in _rows(path) if row.problem), None)
+
+
+def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, Row]]]:
+    """A copy of a csv, tsv or jsonl file without the rows that are none.
+
+    Returns:
+        The copy, and the malformed rows with their places among all rows, from 0.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    copy = folder / f"whole.{kind_of(path)}"
+    bad: list[tuple[int, Row]] = []
+    with copy.open("w", encoding="utf-8", newline="") as file:
+        header = 0 if _is_json(path) else 1
+        for number, row in enumerate(_rows(path)):
+            if row.problem:
+                bad.append((number - header, row))
+            else:
+                file.write(row.content)
+    return copy, bad
+
+
+def place(row: int, removed: IntArray) -> int:
+    """The place among all rows of a row that is left when those at ``removed`` (ascending) are gone."""
+    return row + int(np.searchsorted(removed - np.arange(len(removed)), row, side="right"))
+
+
+def _is_json(path: Path) -> bool:
+    return kind_of(path) in ("jsonl", "ndjson")
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if path.name.lower().endswith(".zst") or kind_of(path) == "parquet":
+        return  # the standard library of Python 3.11 has no zstd, and parquet has no lines
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file, contextlib.suppress(EOFError):
+        yield from _objects(file) if _is_json(path) else _records(file, kind_of(path) == "tsv")
+
+
+def _objects(file: Iterable[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(file, start=1):
+        text, problem = line.decode("utf-8", errors="replace"), None
+        if not text.strip():
+            continue
+        try:
+            if not isinstance(json.loads(line.decode("utf-8")), dict):
+                problem = "must be a JSON object"
+        except UnicodeDecodeError:
+            problem = "must be UTF-8"
+        except ValueError:
+            problem = "must be a JSON object"
+        yield Row(number, text, problem)
+
+
+def _records(file: Iterable[bytes], tabs: bool) -> Iterator[Row]:
+    separator = "\t" if tabs else ","
+    csv.field_size_limit(_LONGEST)
+    texts = (line.decode("utf-8", errors="surrogateescape") for line in file)
+    reader = csv.reader(texts, delimiter=separator, strict=True)
+    fields = 0
+    while True:
+        problem = None
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            cells, problem = [], "must close its quotes"
+        fields = fields or len(cells)
+        if len(cells) > fields:
+            problem = f"must have at most the header's {fields} fields"
+        elif any(not cell.isascii() and _is_broken(cell) for cell in cells):
+            problem = "must be UTF-8"
+        yield Row(reader.line_num, "" if problem else _joined(cells or [""] * fields, separator), problem)
+
+
+def _is_broken(cell: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in cell)
+
+
+def _joined(cells: list[str], separator: str) -> str:
+    """A record as polars reads it back, empty cells as such."""
+    special = (separator, '"', "\n", "\r")
+    quoted = (
+        '"' + cell.replace('"', '""') + '"' if any(s in cell for s in special) else cell for cell in cells
+    )
+    return separator.join(quoted) + "\n"
