@@ -39,7 +39,7 @@ MAX_USERS = 4_000
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 """Of the group's lift, in standard deviations of the scores."""
 
-POPULARITY = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+POPULARITY = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Of popularity beside what a history says, both in standard deviations."""
 
 PSEUDO_USERS = (20.0, 50.0, 100.0, 200.0)
