@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from gnnseg.data.interactions import Interactions
 from gnnseg.metrics import ACCURACY, Array, beyond_accuracy, parse
 from gnnseg.ranking import top_k
-from gnnseg.scoring import Scorer
+from gnnseg.scoring import Among, Scorer
 from gnnseg.seeding import numpy_rng
 from gnnseg.statistics import mean_interval
 from gnnseg.tracking import Tracker
@@ -107,6 +108,36 @@ def evaluate(
     known = popularity is not None and len(complete) > 0
     beyond = beyond_accuracy(complete, popularity, features) if known else {}  # type: ignore[arg-type]
     return Evaluation(users, per_user, beyond, seen.shape[0] - len(users))
+
+
+def evaluate_cold_items(
+    scorer: Scorer, held_out: Interactions, seen: sp.csr_matrix, train: sp.csr_matrix, metrics: Sequence[str]
+) -> dict[str, Evaluation]:
+    """Cold and warm items apart; cold are those that no one has in training.
+
+    Args:
+        scorer: What is judged.
+        held_out: The interactions to find.
+        seen: Items never ranked, ``[U, I]``.
+        train: Training interactions, ``[U, I]``.
+        metrics: Names such as ``recall@20``.
+
+    Returns:
+        ``cold``: cold held-out items among the cold items that are held out; ``cold_in_all``: the same among
+        the whole catalogue; ``warm``: warm held-out items among the warm ones. A kind without any held-out
+        pair is missing.
+    """
+    known = np.bincount(train.indices, minlength=train.shape[1]) > 0
+    of_cold = ~known[held_out.items]
+    candidates = np.zeros(len(known), dtype=bool)
+    candidates[held_out.items[of_cold]] = True
+    kinds = {"cold": (of_cold, candidates), "cold_in_all": (of_cold, None), "warm": (~of_cold, known)}
+    found = {}
+    for name, (pairs, items) in kinds.items():
+        if pairs.any():
+            ranked = scorer if items is None else Among(scorer, torch.from_numpy(items).to(scorer.device))
+            found[name] = evaluate(ranked, held_out[pairs], seen, metrics)
+    return found
 
 
 def _contains(keys: np.ndarray, pairs: Interactions, num_items: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, history_pairs, spread
+from gnnseg.scoring.continued import Among, Continued, Histories
 from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
@@ -19,12 +20,15 @@ from gnnseg.scoring.vectors import Vectors, as_vectors, item_vectors
 __all__ = [
     "MAX_GATE",
     "SCORERS",
+    "Among",
     "Constant",
+    "Continued",
     "DotProduct",
     "Gated",
     "Gates",
     "GraphFilter",
     "GroupNetworks",
+    "Histories",
     "HistoryScorer",
     "ItemGraph",
     "LocalScorer",

@@ -1,64 +1,15 @@
-"""What is learned from, what is chosen on, and what is read once."""
+"""Splits within histories: every user who is tested on has interactions to train on."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-
 import numpy as np
 
-from gnnseg.components import Component, Kind, NonNegativeInt, Probability
+from gnnseg.components import NonNegativeInt, Probability
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.ids import IntArray
-from gnnseg.data.interactions import Interactions
-from gnnseg.errors import ConfigError, DataError
+from gnnseg.data.splits.base import Split, check_shares, held_out, positions
+from gnnseg.errors import DataError
 from gnnseg.seeding import numpy_rng
-
-__all__ = ["SPLITS", "Given", "LeaveLastOut", "Parts", "Random", "Split", "Temporal"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A dataset divided; no pair is in two parts.
-
-    Attributes:
-        train: Models learn from this.
-        valid: Hyper-parameters and stopping are chosen on this.
-        test: Read once, for the final figures.
-        dropped: Held-out interactions left out because their user has none in ``train``.
-    """
-
-    train: Interactions
-    valid: Interactions
-    test: Interactions
-    dropped: int = 0
-
-
-class Split(Component, ABC):
-    """Divides the interactions of a dataset."""
-
-    @abstractmethod
-    def assign(self, dataset: Dataset) -> IntArray:
-        """Part of each interaction, ``[n]``: 0 train, 1 valid, 2 test."""
-
-    def split(self, dataset: Dataset) -> Parts:
-        """The three parts.
-
-        Raises:
-            DataError: If nothing would be left to train on or to test on.
-        """
-        part = self.assign(dataset)
-        interactions = dataset.interactions
-        in_train = np.zeros(dataset.num_users, dtype=bool)
-        in_train[interactions.users[part == 0]] = True
-        known = in_train[interactions.users]
-        train, valid, test = (interactions[(part == p) & known] for p in range(3))
-        if not len(train) or not len(test):
-            raise DataError(
-                f"the split leaves {len(train)} interactions to train on and {len(test)} to test on "
-                f"(of {len(interactions)}); use more data or another split"
-            )
-        return Parts(train, valid, test, dropped=int((~known).sum()))
 
 
 class Random(Split):
@@ -75,7 +26,7 @@ class Random(Split):
     def __init__(
         self, *, valid: Probability = 0.1, test: Probability = 0.1, seed: NonNegativeInt = 0
     ) -> None:
-        _check_shares(valid, test)
+        check_shares(valid, test)
         self.valid = valid
         self.test = test
         self.seed = seed
@@ -83,10 +34,10 @@ class Random(Split):
     def assign(self, dataset: Dataset) -> IntArray:
         """Part of each interaction, ``[n]``."""
         key = numpy_rng(self.seed, "split").random(len(dataset.interactions))
-        position, count = _positions(dataset.interactions.users, key)
+        position, count = positions(dataset.interactions.users, key)
         kept = 1 + ((count >= 3) & (self.valid > 0))
-        num_test = _held_out(count, self.test, least=2, room=count - kept)
-        num_valid = _held_out(count, self.valid, least=3, room=count - 1 - num_test)
+        num_test = held_out(count, self.test, least=2, room=count - kept)
+        num_valid = held_out(count, self.valid, least=3, room=count - 1 - num_test)
         return np.where(position < num_test, 2, np.where(position < num_test + num_valid, 1, 0)).astype(
             np.int64
         )
@@ -101,7 +52,7 @@ class Temporal(Split):
     """
 
     def __init__(self, *, valid: Probability = 0.1, test: Probability = 0.1) -> None:
-        _check_shares(valid, test)
+        check_shares(valid, test)
         self.valid = valid
         self.test = test
 
@@ -125,7 +76,7 @@ class LeaveLastOut(Split):
         times = _times(dataset)
         latest_first = np.empty(len(times), dtype=np.int64)
         latest_first[np.lexsort((np.arange(len(times)), times))[::-1]] = np.arange(len(times))
-        position, count = _positions(dataset.interactions.users, latest_first)
+        position, count = positions(dataset.interactions.users, latest_first)
         return np.where(count < 3, 0, np.maximum(2 - position, 0)).astype(np.int64)
 
 
@@ -148,38 +99,12 @@ class Given(Split):
         part = np.where(dataset.given_test, 2, 0).astype(np.int64)
         rest = ~dataset.given_test
         key = numpy_rng(self.seed, "split").random(int(rest.sum()))
-        position, count = _positions(dataset.interactions.users[rest], key)
-        part[rest] = position < _held_out(count, self.valid, least=2, room=count - 1)
+        position, count = positions(dataset.interactions.users[rest], key)
+        part[rest] = position < held_out(count, self.valid, least=2, room=count - 1)
         return part
-
-
-def _check_shares(valid: float, test: float) -> None:
-    if valid + test >= 1:
-        raise ConfigError(f"'valid' and 'test' must leave something to train on (got {valid} + {test})")
-
-
-def _positions(users: IntArray, key: np.ndarray) -> tuple[IntArray, IntArray]:
-    """For each interaction its place among its user's by ``key``, and how many that user has."""
-    order = np.lexsort((key, users))
-    count = np.bincount(users, minlength=1)
-    start = np.concatenate([[0], np.cumsum(count)[:-1]])
-    position = np.empty(len(users), dtype=np.int64)
-    position[order] = np.arange(len(users)) - start[users[order]]
-    return position, count[users]
-
-
-def _held_out(count: IntArray, share: float, least: int, room: IntArray) -> IntArray:
-    """The share of ``count`` rounded, at least one from ``least`` on, at most ``room``."""
-    if share == 0:
-        return np.zeros_like(count)
-    wanted = np.maximum(1, np.floor(count * share + 0.5).astype(np.int64))
-    return np.where(count < least, 0, np.minimum(wanted, room))
 
 
 def _times(dataset: Dataset) -> IntArray:
     if dataset.interactions.times is None:
         raise DataError(f"'{dataset.name}' has no times; use split Random, or name the time column")
     return dataset.interactions.times
-
-
-SPLITS: Kind[Split] = Kind("split", Split, "gnnseg.data.splits")
