@@ -112,7 +112,7 @@ def fit_ours(name: str, data: DatasetConfig, whole: DatasetConfig, seed: int, de
     """
     config = our_config(name, whole, seed, device)
     where = environment.find_device(device)
-    if config.baseline is None and is_given(data):
+    if config.baseline is None and is_given(data) and config.train.epochs:
         carved = our_config(name, data, seed, device)
         config = config.model_copy(update=_chosen_epochs(run(carved, prepared=prepare(data, where))))
     prepared = prepare(whole, where)

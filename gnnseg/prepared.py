@@ -16,6 +16,7 @@ from torch import Tensor
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config, DatasetConfig
 from gnnseg.data import SOURCES, SPLITS, Dataset, Parts, UserData
+from gnnseg.data.splits import ColdItems, ColdUsers
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import Scorer
@@ -84,7 +85,13 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
 
     Raises:
         DataError: If there is too little of it.
+        ConfigError: For a split that keeps whole users or items out of training.
     """
+    if SPLITS.find(config.split["name"]) in (ColdItems, ColdUsers):
+        raise ConfigError(
+            f"split {config.split['name']} is for Python and benchmarks/cold.py so far: a run's metrics "
+            "would mix cold and warm; use Random or Temporal"
+        )
     dataset = load_dataset(config, tracker)
     if min(dataset.num_users, dataset.num_items) < 2:
         raise DataError(

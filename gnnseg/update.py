@@ -14,7 +14,7 @@ from torch import Tensor
 from gnnseg.checkpoint import SavedRun, load_run, save_run
 from gnnseg.config import Config
 from gnnseg.data import Dataset, IdMap, Interactions
-from gnnseg.data.sources.reading import read_table
+from gnnseg.data.sources import Table
 from gnnseg.encoders import ENCODERS
 from gnnseg.encoders.base import GraphEncoder
 from gnnseg.environment import describe
@@ -93,7 +93,7 @@ def update(
     """
     run, tracker = load_run(folder), tracker or Tracker()
     _refuse(run, epochs)
-    grown, about = _grow(run, _pairs(run, interactions), _new_texts(run, items))
+    grown, about = _grow(run, *_read(run, interactions, items))
     with unfinished(out) as partial:
         graph = BipartiteGraph(grown.train)
         model = None if run.config.encoder is None else _grown_model(run, grown, graph)
@@ -126,38 +126,32 @@ def _refuse(run: SavedRun, epochs: int) -> None:
         raise ConfigError(f"'epochs' fine-tunes an encoder; {name} has none")
 
 
-def _pairs(run: SavedRun, path: Path) -> pl.DataFrame:
-    """Users and items by outside id, columns ``user`` and ``item``, repeated pairs once."""
-    source = run.config.dataset.source
-    user, item = source.get("user", "user"), source.get("item", "item")
-    least, rating = run.config.dataset.filters.min_rating, source.get("rating")
-    if least is None:
-        rating = None
-    frame = read_table(path, [user, item, *([] if rating is None else [rating])], text=[user, item])
-    for column in (user, item):
-        bad = frame[column].fill_null("") == ""
-        if bad.any():
-            raise DataError(f"'{path}' row {int(bad.arg_true()[0]) + 1}: '{column}' must hold an id")
-    if rating is not None:
-        frame = frame.filter(pl.col(rating).cast(pl.Float64, strict=False) >= least)
-    if frame.is_empty():
-        raise DataError(f"'{path}' has no rows to add")
-    return frame.select(user=user, item=item).unique(maintain_order=True)
+def _read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.DataFrame, dict[str, str]]:
+    """What is new, from tables laid out as the run's own.
 
-
-def _new_texts(run: SavedRun, path: Path | None) -> dict[str, str]:
-    """Texts by outside id, from a table laid out as the run's own."""
-    if path is None:
-        return {}
-    source = run.config.dataset.source
-    key = source.get("item_id") or source.get("item", "item")
-    columns = list(source.get("text") or [])
-    if not columns:
-        raise ConfigError("the run's own tables have no text columns; leave the table of items out")
-    frame = read_table(path, [key, *columns], text=[key, *columns])
-    join = source.get("text_join", ". ")
-    rows = frame.select(key, *columns).fill_null("").rows()
-    return {row[0]: join.join(filter(None, row[1:])) for row in rows}
+    Returns:
+        Users and items by outside id, columns ``user`` and ``item``, repeated pairs once; and texts of items
+        by outside id.
+    """
+    source, least = run.config.dataset.source, run.config.dataset.filters.min_rating
+    columns: dict[str, Any] = {key: source[key] for key in ("user", "item") if key in source}
+    if least is not None:
+        columns["rating"] = source.get("rating")
+    if items is not None:
+        if not source.get("text"):
+            raise ConfigError("the run's own tables have no text columns; leave the table of items out")
+        described = {key: source[key] for key in ("item_id", "text", "text_join") if key in source}
+        columns |= described | {"items": str(items.absolute())}
+    found = Table(Path("/"), interactions=str(interactions.absolute()), **columns).load(
+        run.config.dataset.name
+    )
+    links = found.interactions
+    kept = np.ones(len(links), dtype=bool) if links.weights is None else links.weights >= (least or 0)
+    if not kept.any():
+        raise DataError(f"'{interactions}' has no rows to add")
+    users, names = found.users.names(links.users[kept]), found.items.names(links.items[kept])
+    texts = {} if found.texts is None else dict(zip(found.items, found.texts, strict=True))
+    return pl.DataFrame({"user": users, "item": names}).unique(maintain_order=True), texts
 
 
 def _grow(run: SavedRun, pairs: pl.DataFrame, texts: dict[str, str]) -> tuple[Grown, dict[str, Any]]:

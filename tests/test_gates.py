@@ -38,6 +38,9 @@ class Table(LocalScorer):
     def score(self, users: Tensor) -> Tensor:
         return self.scores[users]
 
+    def raw(self, share: float, segment: int, items: Tensor, target: int) -> float:
+        raise NotImplementedError
+
     def of(self, memberships: Tensor, indptr: Tensor, indices: Tensor) -> Table:
         raise NotImplementedError
 

@@ -76,8 +76,8 @@ class SparseEASE(ItemItem):
     """Ridge regression of each item on its nearest items alone, for catalogues too large for :class:`EASE`.
 
     The neighbours of an item are those of the largest cosine, as in fsSLIM (Ning and Karypis 2011, doi
-    10.1109/ICDM.2011.134, section IV.B); their weights solve ``(G_NN + L_NN) w = G_Nj`` exactly, with ``L`` as
-    in :class:`EASE`, without constraints on signs. Time grows with items times ``num_neighbors`` cubed.
+    10.1109/ICDM.2011.134, section IV.B); their weights solve ``(G_NN + L_NN) w = G_Nj`` exactly, with ``L``
+    as in :class:`EASE`, without constraints on signs. Time grows with items times ``num_neighbors`` cubed.
 
     Args:
         num_neighbors: Other items that an item may depend on.
