@@ -86,8 +86,9 @@ class Run:
     def test_metrics(self) -> dict[str, Any]:
         """Metrics on test with the gap between segments."""
         metric = self.config.choose_by
-        gap = {"segment_gap": segment_gap(self.segment_metrics(), metric)}
-        return {**self.test.means, **(gap if metric in self.test.per_user else {})}
+        if metric not in self.test.per_user:
+            return self.test.means
+        return {**self.test.means, "segment_gap": segment_gap(self.segment_metrics(), metric)}
 
     def segment_metrics(self) -> list[dict[str, Any]]:
         """Test metrics of the users in each segment; empty without segments."""

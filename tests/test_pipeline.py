@@ -90,6 +90,12 @@ class TestRun:
             metrics["test"]["ndcg@10"]
         )
 
+    def test_a_metric_to_choose_by_that_is_not_measured_needs_no_gap(self) -> None:
+        result = trained()
+        other = replace(result, config=result.config.model_copy(update={"choose_by": "ndcg@7"}))
+        assert other.test_metrics == result.test.means
+        assert "segment_gap" in result.test_metrics
+
     def test_metrics_are_those_of_the_served_scorer(self) -> None:
         result = trained()
         again = evaluate(result.scorer, result.data.parts.test, result.data.seen, ["ndcg@10"])

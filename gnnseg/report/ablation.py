@@ -80,7 +80,8 @@ def local_verdict(local: Mapping[str, Any]) -> str:
     ends = f"{relative(local['low'], 2)} to {relative(local['high'], 2)}"
     found = f"{relative(local['relative'], 2)} ({ends}) in validation {local['metric']}"
     if local["served"] == "local":
-        return f"A model for each segment helps: {found}; `gnnseg ablate` tells whether segments are why."
+        how = "helps" if local["low"] > 0 else "is served, though its gain may be none"
+        return f"A model for each segment {how}: {found}; `gnnseg ablate` tells whether segments are why."
     return f"Segments do not help here: {found}; served: the global model."
 
 

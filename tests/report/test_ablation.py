@@ -191,3 +191,8 @@ def test_differences_of_two_rows_and_odd_names() -> None:
 def test_local_verdict(served: str, expected: str) -> None:
     told = {"metric": "ndcg@10", "served": served, "relative": 0.03, "low": 0.01, "high": 0.05}
     assert local_verdict(told).startswith(expected)
+
+
+def test_a_local_model_whose_interval_holds_zero_is_not_said_to_help() -> None:
+    told = {"metric": "ndcg@10", "served": "local", "relative": 0.03, "low": -0.01, "high": 0.07}
+    assert local_verdict(told).startswith("A model for each segment is served, though its gain may be none: ")
