@@ -132,7 +132,8 @@ def peers(dataset: str) -> str:
         rows.append([f"{figure['name']}, published", figure["source"], *cells, "", "", "", ""])
     header = ["model", "library or source", *metrics, "fit s", "rank s", "peak MB", "epochs"]
     runs = max((len(model["runs"]) for model in found["models"]), default=0)
-    notes = [f"Mean over {runs} seeds with 95 % bootstrap intervals over users. {_machine(found)}"]
+    fits = f"Mean over {runs} seeds" if runs > 1 else "One fit each"
+    notes = [f"{fits} with 95 % bootstrap intervals over users. {_machine(found)}"]
     notes += [f"{name} is left out: {reason}." for name, reason in found["left_out"].items()]
     return f"{markdown(header, rows)}\n\n" + "\n".join(notes)
 
