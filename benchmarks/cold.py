@@ -24,11 +24,12 @@ from gnnseg.baselines import EASE
 from gnnseg.data import Dataset, Interactions, Parts, UserData
 from gnnseg.data.splits import ColdItems, ColdUsers
 from gnnseg.evaluation import Evaluation, evaluate, evaluate_cold_items
+from gnnseg.gates import gated
 from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.local import Lift
 from gnnseg.new_items import ContentKNN, NewItems, TextRidge
-from gnnseg.new_users import WithPrior, by_history, first_items, group_lift, popularity
 from gnnseg.prepared import load_dataset
-from gnnseg.scoring import MemberLift, Mixture, Scorer
+from gnnseg.scoring import Constant, Gates, LocalScorer, Mixture, NewUsers, Scorer
 from gnnseg.segments import ByColumn
 from gnnseg.statistics import compare
 from gnnseg.text import TfidfEncoder, TransformerEncoder
@@ -42,7 +43,8 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 POPULARITY = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Of popularity beside what a history says, both in standard deviations."""
 
-PSEUDO_USERS = (20.0, 50.0, 100.0, 200.0)
+PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0)
+"""Of ``Lift``: pseudo-interactions with each item."""
 
 
 def text_features(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -121,31 +123,31 @@ def users_once(dataset: Dataset, groupings: list[list[list[str]]], ridge: float,
         return groups.fit(graph, nothing, np.random.default_rng(seed), data).memberships
 
     scorer = EASE(regularization=ridge).fit(graph)
+    counts = np.bincount(parts.train.items, minlength=shape[1])
+    popular = Constant(torch.from_numpy(np.log(np.maximum(counts, 0.5))))
     known = np.isin(np.arange(shape[0]), parts.train.users)
     valid, test = (part[~known[part.users]] for part in (parts.valid, parts.test))
     priors = []
-    for groups, pseudo in itertools.product(groupings, PSEUDO_USERS):
+    for groups, prior in itertools.product(groupings, PRIORS):
         shares = torch.cat([members(columns) for columns in groups], dim=1)
-        lift = torch.from_numpy(group_lift(train, shares.numpy(), pseudo)).float()
-        priors.append((MemberLift(shares, lift), {"groups": groups, "pseudo_users": pseudo}))
+        priors.append((Lift(prior=prior).fit(graph, shares), {"groups": groups, "prior": prior}))
     told: dict[str, Any] = {}
     for length in split.histories:
-        history = known_items(parts, length, shape)
+        history = parts.histories(length).matrix(*shape)
 
         def judged(one: Scorer, history: sp.csr_matrix = history) -> float:
             return evaluate(one, valid, history, ["ndcg@10"]).means["ndcg@10"]
 
-        popular = popularity(train)
         wholes: list[tuple[Scorer, float]] = [(popular, 0.0)]
         if length:
-            folded = by_history(scorer, history)
+            folded = NewUsers.build(scorer, history)
             wholes = [(Mixture([folded, popular], torch.tensor([1.0, v])), v) for v in POPULARITY]
         whole, share = max(wholes, key=lambda one: judged(one[0]))
         if not length:  # who the groups are is settled where nothing else is known
-            prior, about = max(priors, key=lambda one: judged(WithPrior(whole, one[0], 0.7)))
-        weight = max(WEIGHTS, key=lambda w: judged(WithPrior(whole, prior, w)))
+            lift, about = max(priors, key=lambda one: judged(with_lift(whole, one[0], 0.7)))
+        weight = max(WEIGHTS, key=lambda w: judged(with_lift(whole, lift, w)))
         alone, added = (
-            evaluate(one, test, history, ["ndcg@10"]) for one in (whole, WithPrior(whole, prior, weight))
+            evaluate(one, test, history, ["ndcg@10"]) for one in (whole, with_lift(whole, lift, weight))
         )
         values = [one.per_user["ndcg@10"] for one in (added, alone)]
         tested = compare(*values, np.random.default_rng(0))
@@ -166,17 +168,15 @@ def users_once(dataset: Dataset, groupings: list[list[list[str]]], ridge: float,
     return told
 
 
-def known_items(parts: Parts, length: int, shape: tuple[int, int]) -> sp.csr_matrix:
-    """The first ``length`` items of each cold user, ``[U, I]``."""
-    given = parts.given
-    if given is None:
-        raise SystemExit("the split keeps no users apart")
-    return given[first_items(given.users, length)].matrix(*shape)
+def with_lift(whole: Scorer, lift: LocalScorer, weight: float) -> Scorer:
+    """Scores of new users plus what their group likes more than others, in spreads of the scores."""
+    gates = Gates(weight, np.inf, np.ones(lift.memberships.shape[1]))
+    return gated(whole, lift, gates, np.zeros(len(lift.memberships)))
 
 
 def trained_with(parts: Parts, length: int, ridge: float, shape: tuple[int, int], known: np.ndarray) -> float:
     """ndcg@10 of the test users when the model was trained with their first items."""
-    history = known_items(parts, length, shape)
+    history = parts.histories(length).matrix(*shape)
     test = parts.test[~known[parts.test.users]]
     tested = np.isin(np.arange(shape[0]), test.users)
     both = sp.csr_matrix(parts.train.matrix(*shape) + sp.diags(tested.astype(np.float32)) @ history)

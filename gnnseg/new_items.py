@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from gnnseg.components import Component, Kind, NonNegativeFloat, PositiveFloat, PositiveInt
-from gnnseg.scoring import Continued, Histories, Scorer
+from gnnseg.components import Component, NonNegativeFloat, PositiveFloat, PositiveInt
+from gnnseg.scoring import Continued, Histories, Scorer, csr_parts
 
-__all__ = ["NEW_ITEMS", "ContentKNN", "NewItems", "TextRidge"]
+__all__ = ["ContentKNN", "NewItems", "TextRidge"]
 
 
 class NewItems(Component, ABC):
@@ -40,11 +40,10 @@ class NewItems(Component, ABC):
         known = np.bincount(train.indices, minlength=train.shape[1]) > 0
         warm, cold = np.flatnonzero(known), np.flatnonzero(~known)
         weights = self.weights(features[warm], features[cold])
-        indptr, indices = (torch.from_numpy(p.astype(np.int64)) for p in (train.indptr, train.indices))
         device = scorer.device
         return Continued(
             scorer,
-            Histories(indptr, indices, train.shape[1]).to(device),
+            Histories(*csr_parts(train), train.shape[1]).to(device),
             torch.from_numpy(warm).to(device),
             torch.from_numpy(cold).to(device),
             torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32)).to(device),
@@ -118,6 +117,3 @@ def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     units = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (left, right)]
     found: np.ndarray = units[0] @ units[1].T
     return found
-
-
-NEW_ITEMS: Kind[NewItems] = Kind("way to new items", NewItems, "gnnseg.new_items")

@@ -19,7 +19,7 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
 from gnnseg.rules import Rules, diversified
-from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, item_vectors
+from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, csr_parts, item_vectors
 from gnnseg.spectral import right_singular
 from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
@@ -249,7 +249,7 @@ class Recommender:
         """What the run's scorer is for somebody new whom the model scores by ``own``."""
         if isinstance(scorer, Gated) and memberships is not None:
             whole = self._for_new(scorer.whole, own, history, memberships)
-            return scorer.of(whole, memberships, *_as_tensors(history))
+            return scorer.of(whole, memberships, *csr_parts(history))
         if isinstance(scorer, Mixture):
             others = [self._by_history(part, history) for part in list(scorer.scorers)[1:]]
             return Mixture([own, *others], scorer.weights)
@@ -259,7 +259,7 @@ class Recommender:
         if not isinstance(scorer, HistoryScorer):
             name = (self.run.config.baseline or {}).get("name")
             raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")
-        return NewUsers(scorer, *_as_tensors(history))
+        return NewUsers.build(scorer, history)
 
     @cached_property
     def model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
@@ -284,11 +284,6 @@ class Recommender:
             for i, s in zip(items.tolist(), scores.tolist(), strict=True)
             if np.isfinite(s)
         ]
-
-
-def _as_tensors(history: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:
-    """Histories in CSR, int64."""
-    return torch.from_numpy(history.indptr).long(), torch.from_numpy(history.indices).long()
 
 
 def _shares(memberships: torch.Tensor) -> dict[str, float]:

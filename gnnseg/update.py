@@ -25,7 +25,17 @@ from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import top_k
 from gnnseg.run_folder import unfinished
-from gnnseg.scoring import Constant, DotProduct, Gated, GraphFilter, ItemGraph, Mixture, Scorer, strongest
+from gnnseg.scoring import (
+    Constant,
+    DotProduct,
+    Gated,
+    GraphFilter,
+    ItemGraph,
+    Mixture,
+    Scorer,
+    csr_parts,
+    strongest,
+)
 from gnnseg.segments import SEGMENTERS
 from gnnseg.spectral import normalised
 from gnnseg.stages import Progress, fit_stage
@@ -288,8 +298,7 @@ def _scorer(
         whole = _scorer(run, scorer.whole, grown, graph, model, main)
         if model is None or model.segmenter is None or len(grown.items) > len(run.items):
             raise ConfigError("a local model has nothing for new items; leave their table out")
-        history = [torch.from_numpy(p.astype(np.int64)) for p in (grown.train.indptr, grown.train.indices)]
-        return scorer.of(whole, model.segmenter.memberships, history[0], history[1])
+        return scorer.of(whole, model.segmenter.memberships, *csr_parts(grown.train))
     if isinstance(scorer, Mixture):
         parts = [
             _scorer(run, part, grown, graph, model, main and place == 0)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, history_pairs, spread
+from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, csr_parts, history_pairs, spread
 from gnnseg.scoring.continued import Among, Continued, Histories
 from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
@@ -39,6 +39,7 @@ __all__ = [
     "Scorer",
     "Vectors",
     "as_vectors",
+    "csr_parts",
     "history_pairs",
     "item_vectors",
     "rebuild",

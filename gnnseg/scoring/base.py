@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
@@ -98,10 +99,20 @@ class NewUsers(Scorer):
         self.register_buffer("indptr", indptr)
         self.register_buffer("indices", indices)
 
+    @classmethod
+    def build(cls, scorer: HistoryScorer, histories: sp.csr_matrix) -> NewUsers:
+        """From histories ``[B, I]`` as SciPy has them."""
+        return cls(scorer, *csr_parts(histories))
+
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
         pairs = history_pairs(self.indptr, self.indices, users)
         return self.scorer.score_histories(*pairs, len(users))
+
+
+def csr_parts(matrix: sp.csr_matrix) -> tuple[Tensor, Tensor]:
+    """Where each row starts and the columns of all rows, int64: histories as scorers hold them."""
+    return torch.from_numpy(matrix.indptr).long(), torch.from_numpy(matrix.indices).long()
 
 
 def history_pairs(indptr: Tensor, indices: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:

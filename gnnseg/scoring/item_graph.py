@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.graph import csr_tensor
-from gnnseg.scoring.base import HistoryScorer
+from gnnseg.scoring.base import HistoryScorer, csr_parts
 
 
 class ItemGraph(HistoryScorer):
@@ -46,12 +46,12 @@ class ItemGraph(HistoryScorer):
     @classmethod
     def build(cls, histories: sp.csr_matrix, weights: np.ndarray | sp.csr_matrix) -> ItemGraph:
         """From histories ``[U, I]`` and weights ``[I, I]``, dense or sparse, as SciPy and NumPy have them."""
-        indptr, indices = _int64(histories.indptr), _int64(histories.indices)
+        indptr, indices = csr_parts(histories)
         if not sp.issparse(weights):
             return cls(indptr, indices, torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32)))
         transposed = sp.csr_matrix(weights.T)
         values = torch.from_numpy(transposed.data.astype(np.float32))
-        return cls(indptr, indices, values, _int64(transposed.indptr), _int64(transposed.indices))
+        return cls(indptr, indices, values, *csr_parts(transposed))
 
     def score_histories(self, rows: Tensor, items: Tensor, count: int) -> Tensor:
         """``[B, I]``."""
@@ -62,7 +62,3 @@ class ItemGraph(HistoryScorer):
         size = (self.num_items, self.num_items)
         sparse = csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size)
         return (sparse @ histories.T.contiguous()).T
-
-
-def _int64(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values.astype(np.int64))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gnnseg.data import Dataset
+from gnnseg.data import Dataset, Interactions, Parts
 from gnnseg.data.splits import SPLITS, ColdItems, ColdUsers
 from gnnseg.errors import ConfigError, DataError
 from tests.data.strategies import make
@@ -73,3 +73,15 @@ def test_what_is_refused(name: str, settings: dict[str, object], message: str) -
 def test_nobody_to_test_on() -> None:
     with pytest.raises(DataError, match="the split leaves"):
         ColdUsers(share=0.0, valid=0.0, warm=0.0).split(dense())
+
+
+def test_histories_are_the_first_that_are_given_of_each_user() -> None:
+    users, items = np.array([2, 2, 2, 5, 7, 7]), np.array([9, 1, 4, 0, 3, 2])
+    nothing = Interactions(users[:0], items[:0])
+    parts = Parts(nothing, nothing, nothing, given=Interactions(users, items))
+    found = parts.histories(2)
+    assert list(zip(found.users, found.items, strict=True)) == [(2, 9), (2, 1), (5, 0), (7, 3), (7, 2)]
+    assert not len(parts.histories(0))
+    assert not len(Parts(nothing, nothing, nothing, given=nothing).histories(3))
+    with pytest.raises(DataError, match="keeps no users apart; use ColdUsers"):
+        Parts(nothing, nothing, nothing).histories(1)

@@ -33,6 +33,20 @@ class Parts:
     dropped: int = 0
     given: Interactions | None = None
 
+    def histories(self, length: int) -> Interactions:
+        """The first ``length`` interactions that are given of each user who is not in ``train``.
+
+        Raises:
+            DataError: If every user is.
+        """
+        if self.given is None:
+            raise DataError("the split keeps no users apart; use ColdUsers")
+        users = self.given.users
+        starts = np.flatnonzero(np.diff(users, prepend=-1))
+        counts = np.diff(np.append(starts, len(users)))
+        place = np.arange(len(users)) - np.repeat(starts, counts)
+        return self.given[place < length]
+
 
 class Split(Component, ABC):
     """Divides the interactions of a dataset."""
