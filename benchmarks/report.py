@@ -138,6 +138,44 @@ def peers(dataset: str) -> str:
     return f"{markdown(header, rows)}\n\n" + "\n".join(notes)
 
 
+def cold_items() -> str:
+    """Items without interactions on the bundled MovieLens."""
+    runs = read("movielens/cold-items.json")["runs"]
+    ways = [name for name in runs[0] if not name.startswith("ratio")]
+    rows = []
+    for way in ways:
+        cells = [_each([run[way][kind]["recall@20"] for run in runs]) for kind in ("cold", "cold_in_all")]
+        rows.append([way, *cells])
+    ratios = [
+        f"{kind}: " + ", ".join(f"{run[f'ratio, {kind}']['ratio']:.2f}" for run in runs)
+        for kind in ("minilm", "minilm+words")
+    ]
+    header = ["recall@20 of cold items", "among cold items", "in the whole catalogue"]
+    note = f"Ridge over content kNN in each of {len(runs)} divisions, {'; '.join(ratios)}."
+    return f"{markdown(header, rows)}\n\n{note}"
+
+
+def cold_users() -> str:
+    """Users without training interactions on MovieLens-1M."""
+    runs = read("movielens-1m/cold-users.json")["runs"]
+    rows = []
+    for length in [key for key in runs[0] if key.isdigit()]:
+        found = [run[length] for run in runs]
+        alone = _each([one["fold_in_alone"] for one in found]) if "fold_in_alone" in found[0] else ""
+        cells = [_each([one[key] for one in found]) for key in ("without_prior", "with_prior")]
+        gains = ", ".join(f"{100 * one['relative']:+.1f}%" for one in found)
+        rows.append([length, alone, *cells, gains, f"{max(one['p'] for one in found):.2g}"])
+    header = ["items known", "fold-in alone", "with popularity", "and the group's lift", "gain", "largest p"]
+    shares = ", ".join(f"{100 * run['5 items folded in over trained on']:.1f} %" for run in runs)
+    note = f"{len(runs)} divisions. 5 items folded in over the same items trained with: {shares}."
+    return f"{markdown(header, rows)}\n\n{note}"
+
+
+def _each(values: list[float]) -> str:
+    """The mean and what it is of."""
+    return f"{sum(values) / len(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+
+
 def growth() -> str:
     """One training step as the graph grows."""
     found = read("growth-cpu.json")
@@ -274,6 +312,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
     "growth": growth,
+    "cold-items": cold_items,
+    "cold-users": cold_users,
     "peers-goodbooks-10k": partial(peers, "goodbooks-10k"),
     "peers-gowalla": partial(peers, "gowalla"),
     "peers-movielens-1m": partial(peers, "movielens-1m"),
