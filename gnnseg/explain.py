@@ -18,6 +18,7 @@ from gnnseg.model import SegmentRecommender
 from gnnseg.recommend import Recommender
 from gnnseg.scoring import (
     Constant,
+    Continued,
     DotProduct,
     Gated,
     GroupNetworks,
@@ -162,6 +163,8 @@ class _Split:
     def of(self, scorer: Scorer, row: int, target: int, main: bool) -> dict[Key, float]:
         """Summands by key; ``main`` is whether ``scorer`` is what the model scores with."""
         user = torch.tensor([row])
+        if isinstance(scorer, Continued) and target in scorer.warm:
+            return self.of(scorer.whole, row, target, main)
         if isinstance(scorer, Mixture):
             total: dict[Key, float] = defaultdict(float)
             for place, part in enumerate(scorer.scorers):

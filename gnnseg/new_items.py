@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from gnnseg.components import Component, NonNegativeFloat, PositiveFloat, PositiveInt
+from gnnseg.components import Component, Kind, NonNegativeFloat, PositiveFloat, PositiveInt
+from gnnseg.errors import ConfigError
 from gnnseg.scoring import Continued, Histories, Scorer, csr_parts
 
-__all__ = ["ContentKNN", "NewItems", "TextRidge"]
+__all__ = ["NEW_ITEMS", "ContentKNN", "NewItems", "TextRidge"]
+
+BALANCED_ON = 1000
+"""Users that the scale of cold items' scores is taken from, at most."""
+
+MAX_PAIRS = 2**29
+"""Pairs of items that numbers are held for, at most: 4 GiB of float64."""
 
 
 class NewItems(Component, ABC):
@@ -24,32 +32,49 @@ class NewItems(Component, ABC):
 
     of_history: float
     of_scores: float
+    among_known: ClassVar[bool] = False
+    """Whether a number for each pair of known items is needed."""
 
     @abstractmethod
     def weights(self, warm: np.ndarray, cold: np.ndarray) -> np.ndarray:
         """What a warm item says of a cold one, ``[W, C]``, from text features ``[W, f]``, ``[C, f]``."""
 
-    def extend(self, scorer: Scorer, train: sp.csr_matrix, features: np.ndarray) -> Continued:
-        """The scorer with scores for cold items, those that are in no one's training history.
+    def extend(
+        self, scorer: Scorer, train: sp.csr_matrix, features: np.ndarray, known: np.ndarray | None = None
+    ) -> Continued:
+        """The scorer with scores for cold items.
 
         Args:
             scorer: Of the users and items of ``train``.
-            train: Training interactions, ``[U, I]``.
+            train: Histories, ``[U, I]``.
             features: Text features of all items, ``[I, f]``.
+            known: Items that the scorer was trained on, mask ``[I]``; by default those in any history.
+
+        Raises:
+            ConfigError: If what the items say of each other would not fit into memory.
         """
-        known = np.bincount(train.indices, minlength=train.shape[1]) > 0
+        if known is None:
+            known = np.bincount(train.indices, minlength=train.shape[1]) > 0
         warm, cold = np.flatnonzero(known), np.flatnonzero(~known)
+        beside = max(len(cold), len(warm) if self.among_known else 0)
+        if len(warm) * beside > MAX_PAIRS:
+            raise ConfigError(
+                f"{type(self).__name__} would hold {len(warm)} x {beside} numbers of pairs of items "
+                f"(at most {MAX_PAIRS:,}); use ContentKNN, or leave rare items out by 'filters'"
+            )
         weights = self.weights(features[warm], features[cold])
         device = scorer.device
-        return Continued(
+        found = Continued(
             scorer,
             Histories(*csr_parts(train), train.shape[1]).to(device),
             torch.from_numpy(warm).to(device),
             torch.from_numpy(cold).to(device),
             torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32)).to(device),
-            self.of_history,
-            self.of_scores,
+            torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0], dtype=torch.float64, device=device),
         )
+        active = np.flatnonzero(np.diff(train.indptr))
+        some = active[np.unique(np.linspace(0, len(active) - 1, min(BALANCED_ON, len(active))).astype(int))]
+        return found.balanced(self.of_history, self.of_scores, torch.from_numpy(some).to(device))
 
 
 class ContentKNN(NewItems):
@@ -91,6 +116,8 @@ class TextRidge(NewItems):
         of_scores: How much the scores of all warm items count.
     """
 
+    among_known = True
+
     def __init__(
         self,
         *,
@@ -117,3 +144,6 @@ def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     units = [x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (left, right)]
     found: np.ndarray = units[0] @ units[1].T
     return found
+
+
+NEW_ITEMS: Kind[NewItems] = Kind("way for new items", NewItems, "gnnseg.new_items")

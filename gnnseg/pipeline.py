@@ -15,7 +15,7 @@ from gnnseg import environment
 from gnnseg.checkpoint import SavedRun, save_run
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
-from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.evaluation import Evaluation, evaluate, evaluate_cold_items, segment_gap
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
@@ -48,6 +48,8 @@ class Run:
         decision: Validation metric of the global and of the segmented model, and which was kept.
         mixture: Weight of the item-item term and how it was chosen; None without one.
         local: Gain of the local model on validation, its gates and whether it is served; None without one.
+        new_items: Place of items without training interactions among the others; None without a way for them.
+        cold_items: Test metrics of cold and warm items apart; None unless the split keeps items apart.
         seconds: Wall time of each step.
         peak_memory_mb: Of the process while it ran.
         text: What features were made with.
@@ -64,6 +66,8 @@ class Run:
     decision: dict[str, Any] | None
     mixture: dict[str, Any] | None
     local: dict[str, Any] | None
+    new_items: dict[str, Any] | None
+    cold_items: dict[str, Any] | None
     seconds: dict[str, float]
     peak_memory_mb: float
     text: dict[str, Any] | None
@@ -80,6 +84,8 @@ class Run:
             "decision": self.decision,
             "mixture": self.mixture,
             "local": self.local,
+            "new_items": self.new_items,
+            "cold_items": self.cold_items,
         }
 
     @property
@@ -212,7 +218,8 @@ def evaluate_run(
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
-    return {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    told = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    return told if split == "valid" else {**told, "cold_items": _cold_items(saved.scorer, data)}
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
@@ -250,6 +257,7 @@ def measure(
         metrics, parts = data.config.metrics, data.parts
         valid = evaluate(fitted.scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
         test = evaluate(fitted.scorer, parts.test, data.seen, metrics, data.popularity, unit, tracker)
+        cold_items = _cold_items(fitted.scorer, data)
     seconds = clock.seconds
     seconds["fit"] = sum(seconds[key] for key in ("text", "encoder", "segments", "head", "fit", "local"))
     return Run(
@@ -264,7 +272,17 @@ def measure(
         decision=fitted.decision,
         mixture=fitted.mixture,
         local=fitted.local,
+        new_items=fitted.new_items,
+        cold_items=cold_items,
         seconds=seconds,
         peak_memory_mb=environment.peak_memory_mb(),
         text=fitted.text,
     )
+
+
+def _cold_items(scorer: Scorer, data: Prepared) -> dict[str, Any] | None:
+    """Test metrics of cold and warm items apart, with intervals; None unless the split keeps items apart."""
+    if not data.keeps_items_apart:
+        return None
+    found = evaluate_cold_items(scorer, data.parts.test, data.seen, data.train, data.config.metrics)
+    return {kind: one.intervals() for kind, one in found.items()}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config, DatasetConfig
-from gnnseg.data import SOURCES, SPLITS, Dataset, Parts, UserData
+from gnnseg.data import SOURCES, SPLITS, Dataset, Interactions, Parts, UserData
 from gnnseg.data.splits import ColdItems, ColdUsers
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
@@ -54,6 +54,17 @@ class Prepared:
         return np.bincount(self.parts.train.items, minlength=self.dataset.num_items)
 
     @property
+    def keeps_items_apart(self) -> bool:
+        """Whether the split keeps whole items out of training."""
+        return issubclass(SPLITS.find(self.config.split["name"]), ColdItems)
+
+    @property
+    def choosing(self) -> Interactions:
+        """Validation pairs that models are chosen on; of known items where the split keeps others apart."""
+        valid = self.parts.valid
+        return valid[self.popularity[valid.items] > 0] if self.keeps_items_apart else valid
+
+    @property
     def users(self) -> UserData:
         """What is known of the users, test and validation left out."""
         return UserData.of(self.dataset, self.parts.train)
@@ -85,12 +96,12 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
 
     Raises:
         DataError: If there is too little of it.
-        ConfigError: For a split that keeps whole users or items out of training.
+        ConfigError: For a split that keeps whole users out of training.
     """
-    if SPLITS.find(config.split["name"]) in (ColdItems, ColdUsers):
+    if issubclass(SPLITS.find(config.split["name"]), ColdUsers):
         raise ConfigError(
-            f"split {config.split['name']} is for Python and benchmarks/cold.py so far: a run's metrics "
-            "would mix cold and warm; use Random or Temporal"
+            "split ColdUsers is for Python and benchmarks/cold.py so far: a run's metrics would mix users "
+            "with and without a history; use Random or Temporal"
         )
     dataset = load_dataset(config, tracker)
     if min(dataset.num_users, dataset.num_items) < 2:

@@ -19,7 +19,18 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
 from gnnseg.rules import Rules, diversified
-from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, csr_parts, item_vectors
+from gnnseg.scoring import (
+    Constant,
+    Continued,
+    Gated,
+    Histories,
+    HistoryScorer,
+    Mixture,
+    NewUsers,
+    Scorer,
+    csr_parts,
+    item_vectors,
+)
 from gnnseg.spectral import right_singular
 from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
@@ -247,6 +258,9 @@ class Recommender:
         self, scorer: Scorer, own: Scorer, history: sp.csr_matrix, memberships: torch.Tensor | None
     ) -> Scorer:
         """What the run's scorer is for somebody new whom the model scores by ``own``."""
+        if isinstance(scorer, Continued):
+            whole = self._for_new(scorer.whole, own, history, memberships)
+            return scorer.of(whole, Histories(*csr_parts(history), scorer.num_items))
         if isinstance(scorer, Gated) and memberships is not None:
             whole = self._for_new(scorer.whole, own, history, memberships)
             return scorer.of(whole, memberships, *csr_parts(history))
@@ -256,6 +270,9 @@ class Recommender:
         return own
 
     def _by_history(self, scorer: torch.nn.Module, history: sp.csr_matrix) -> Scorer:
+        if isinstance(scorer, Continued):
+            whole = self._by_history(scorer.whole, history)
+            return scorer.of(whole, Histories(*csr_parts(history), scorer.num_items))
         if not isinstance(scorer, HistoryScorer):
             name = (self.run.config.baseline or {}).get("name")
             raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")

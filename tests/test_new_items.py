@@ -6,6 +6,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.neighbors import NearestNeighbors
 
 from gnnseg.data import Interactions
+from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate_cold_items
 from gnnseg.new_items import ContentKNN, TextRidge
 from gnnseg.scoring import Among, Constant, DotProduct
@@ -58,7 +59,36 @@ def test_knn_scores_are_history_times_similarity() -> None:
     whole = Constant(torch.randn(16))
     found = ContentKNN(num_neighbors=4).extend(whole, TRAIN, FEATURES).score(torch.arange(6))[:, 12:]
     expected = TRAIN.toarray()[:, :12] @ ContentKNN(num_neighbors=4).weights(WARM, COLD)
-    np.testing.assert_allclose(unit(found.double().numpy()), unit(expected), atol=1e-6)
+    for user in range(6):
+        assert np.corrcoef(found[user].double().numpy(), expected[user])[0, 1] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("cls", [ContentKNN, TextRidge])
+def test_cold_items_have_their_place_in_spreads_of_the_warm_ones(cls: type) -> None:
+    whole = DotProduct(3 * torch.randn(6, 3), torch.randn(16, 3) + 0.5)
+    users = torch.arange(6)
+    found = cls().extend(whole, TRAIN, FEATURES)
+    warm, cold = whole.score(users)[:, :12], found.score(users)[:, 12:]
+    mean, size = warm.mean(1, keepdim=True), warm.std(1, correction=0, keepdim=True)
+    z = (cold - mean) / size
+    assert float(z.mean()) == pytest.approx(0, abs=1e-5)
+    assert 0.4 < float(z.std(correction=0)) <= 1 + 1e-5
+    moved = (found.placed(2.0, 0.5).score(users)[:, 12:] - mean) / size
+    torch.testing.assert_close(moved, 2 + 0.5 * z, atol=1e-4, rtol=1e-4)
+
+
+def test_a_new_item_alone_is_told_from_none() -> None:
+    whole = DotProduct(torch.randn(6, 3), torch.randn(13, 3))
+    scores = TextRidge().extend(whole, TRAIN[:, :13], FEATURES[:13]).score(torch.arange(6))
+    assert float(scores[:, 12].std()) > 0.01
+
+
+def test_pairs_beyond_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnnseg.new_items.MAX_PAIRS", 100)
+    whole = Constant(torch.zeros(16))
+    ContentKNN().extend(whole, TRAIN, FEATURES)
+    with pytest.raises(ConfigError, match=r"TextRidge would hold 12 x 12 numbers .*use ContentKNN"):
+        TextRidge().extend(whole, TRAIN, FEATURES)
 
 
 def test_users_and_texts_of_zeros_give_no_nan() -> None:

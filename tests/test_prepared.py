@@ -10,8 +10,7 @@ from gnnseg.errors import ConfigError
 from gnnseg.prepared import prepare
 
 
-@pytest.mark.parametrize("split", ["ColdItems", "ColdUsers"])
-def test_splits_whose_figures_a_run_would_mix_are_refused(split: str) -> None:
-    config = load_dataset_config("movielens").model_copy(update={"split": {"name": split}})
-    with pytest.raises(ConfigError, match=rf"split {split} is for Python .* use Random or Temporal"):
+def test_a_split_whose_figures_a_run_would_mix_is_refused() -> None:
+    config = load_dataset_config("movielens").model_copy(update={"split": {"name": "ColdUsers"}})
+    with pytest.raises(ConfigError, match=r"split ColdUsers is for Python .* use Random or Temporal"):
         prepare(config, torch.device("cpu"))
