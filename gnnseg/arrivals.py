@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -18,10 +19,10 @@ from gnnseg.prepared import Prepared
 from gnnseg.scoring import Among, Continued, Known, Scorer
 from gnnseg.seeding import numpy_rng
 
-SHIFTS = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+SHIFTS = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0)
 """Of cold items' scores against the mean of the warm ones', in standard deviations of those."""
 
-SCALES = (0.5, 1.0, 2.0, 3.0)
+SCALES = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Standard deviation of cold items' scores, in that of the warm ones'."""
 
 MAX_USERS = 2000
@@ -50,7 +51,8 @@ def add_new_items(
         raise ConfigError("'new_items' are scored by their texts and need a 'text' encoder")
     way = NEW_ITEMS.create(config.new_items or {})
     found = way.extend(scorer, data.train, features.cpu().numpy())
-    tried = _tried(config, data, found)
+    rng = numpy_rng(config.seed, "arrivals")
+    tried = try_places(found, data.parts.valid, data.train, config.choose_by, rng)
     shift, scale = max(tried, key=lambda place: tried[place], default=(0.0, 1.0))
     about = {
         "items": len(found.cold),
@@ -62,23 +64,34 @@ def add_new_items(
     return found.placed(shift, scale), about
 
 
-def _tried(config: Config, data: Prepared, found: Continued) -> dict[tuple[float, float], float]:
-    """The validation metric of each place, among the items that are known or appear in validation."""
-    valid = data.parts.valid
-    cold = data.popularity[valid.items] == 0
+def try_places(
+    found: Continued, valid: Interactions, train: sp.csr_matrix, metric: str, rng: np.random.Generator
+) -> dict[tuple[float, float], float]:
+    """A metric for each place of cold items among the warm ones.
+
+    Args:
+        found: With cold items.
+        valid: Pairs to find; cold items that are in none of them are not ranked, as if they came later.
+        train: Items never ranked, ``[U, I]``.
+        metric: Such as ``ndcg@20``.
+        rng: Draws users if there are too many.
+
+    Returns:
+        The metric by shift and scale; nothing where ``valid`` has no cold items, or nothing else.
+    """
+    known = np.zeros(train.shape[1], dtype=bool)
+    known[found.warm.cpu().numpy()] = True
+    cold = ~known[valid.items]
     if not cold.any() or cold.all():
         return {}
-    ranked = data.popularity > 0
-    ranked[valid.items] = True
-    users = numpy_rng(config.seed, "arrivals").permutation(np.unique(valid.users[cold]))[:MAX_USERS]
-    chosen = np.isin(valid.users, users)
-    some = Interactions(valid.users[chosen], valid.items[chosen])
+    known[valid.items] = True
+    among = torch.from_numpy(known).to(found.device)
+    users = rng.permutation(np.unique(valid.users[cold]))[:MAX_USERS]
+    some = valid[np.isin(valid.users, users)]
     rows = torch.from_numpy(np.sort(users)).to(found.device)
-    known = found.of(Known(found.whole, rows), Known(found.history, rows))
-    among = torch.from_numpy(ranked).to(found.device)
+    quick = found.of(Known(found.whole, rows), Known(found.history, rows))
+    places = itertools.product(SHIFTS, SCALES)
     return {
-        place: evaluate(Among(known.placed(*place), among), some, data.train, [config.choose_by]).means[
-            config.choose_by
-        ]
-        for place in itertools.product(SHIFTS, SCALES)
+        place: evaluate(Among(quick.placed(*place), among), some, train, [metric]).means[metric]
+        for place in places
     }

@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
 from gnnseg.data import Interactions
@@ -28,8 +29,21 @@ def test_ridge_is_that_of_scikit_learn(power: int) -> None:
     own = np.maximum(unit(WARM) @ unit(WARM).T, 0) ** power
     between = np.maximum(unit(COLD) @ unit(WARM).T, 0) ** power
     expected = KernelRidge(alpha=0.5, kernel="precomputed").fit(own, values).predict(between)
-    weights = TextRidge(regularization=0.5, power=power).weights(WARM, COLD)
+    weights = TextRidge(regularization=0.5, power=power, of_graph=0.0).weights(WARM, COLD, TRAIN[:, :12])
     np.testing.assert_allclose((values.T @ weights).T, expected, atol=1e-10)
+
+
+def test_the_mapped_kernel_is_a_ridge_regression_of_singular_vectors() -> None:
+    users, items = LINKS.sum(1, keepdims=True), LINKS.sum(0)
+    _, scale, vectors = np.linalg.svd(LINKS / np.sqrt(users * items), full_matrices=False)
+    table = (scale[:4, None] * vectors[:4]).T
+    mapped = Ridge(alpha=2.0).fit(WARM, table)
+    near, far = (unit(mapped.predict(x) - table.mean(0)) for x in (WARM, COLD))
+    own = np.maximum(unit(WARM) @ unit(WARM).T, 0) + 0.7 * np.maximum(near @ near.T, 0)
+    between = np.maximum(unit(WARM) @ unit(COLD).T, 0) + 0.7 * np.maximum(near @ far.T, 0)
+    found = TextRidge(regularization=0.5, power=1, of_graph=0.7, dim=4, ridge=2.0)
+    expected = np.linalg.solve(own + 0.5 * np.eye(12), between)
+    np.testing.assert_allclose(found.weights(WARM, COLD, TRAIN[:, :12]), expected, atol=1e-6)
 
 
 def test_neighbours_are_those_of_scikit_learn() -> None:
@@ -37,11 +51,13 @@ def test_neighbours_are_those_of_scikit_learn() -> None:
     expected = np.zeros((12, 4))
     for item in range(4):
         expected[rows[item], item] = 1 - distances[item]
-    np.testing.assert_allclose(ContentKNN(num_neighbors=3).weights(WARM, COLD), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        ContentKNN(num_neighbors=3).weights(WARM, COLD, TRAIN[:, :12]), expected, atol=1e-12
+    )
 
 
 def test_more_neighbours_than_items_is_the_sum_of_similarities() -> None:
-    found = ContentKNN(num_neighbors=99).weights(WARM, COLD)
+    found = ContentKNN(num_neighbors=99).weights(WARM, COLD, TRAIN[:, :12])
     np.testing.assert_allclose(found, unit(WARM) @ unit(COLD).T)
 
 
@@ -58,7 +74,7 @@ def test_warm_scores_stay_and_cold_ones_follow_the_history(cls: type) -> None:
 def test_knn_scores_are_history_times_similarity() -> None:
     whole = Constant(torch.randn(16))
     found = ContentKNN(num_neighbors=4).extend(whole, TRAIN, FEATURES).score(torch.arange(6))[:, 12:]
-    expected = TRAIN.toarray()[:, :12] @ ContentKNN(num_neighbors=4).weights(WARM, COLD)
+    expected = TRAIN.toarray()[:, :12] @ ContentKNN(num_neighbors=4).weights(WARM, COLD, TRAIN[:, :12])
     for user in range(6):
         assert np.corrcoef(found[user].double().numpy(), expected[user])[0, 1] == pytest.approx(1, abs=1e-6)
 
