@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from gnnseg.arrivals import add_new_items
+from gnnseg.arrivals import add_new_items, add_new_users
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.encoders import ENCODERS
@@ -21,6 +21,8 @@ from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Prior
+from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, item_features, item_term
 from gnnseg.scoring import Scorer, strongest
 from gnnseg.seeding import numpy_rng, seed_torch
@@ -44,6 +46,8 @@ class Fitted(NamedTuple):
         mixture: With an item-item term, its weight and the validation metric under each that was tried.
         local: With a local model, its gain on validation, its gates and whether it is served.
         new_items: With a way for new items, their place among the others and how it was chosen.
+        prior: What lists for new users start from, or None.
+        new_users: With a prior, its weights for each length of history and how they were chosen.
     """
 
     scorer: Scorer
@@ -54,6 +58,8 @@ class Fitted(NamedTuple):
     mixture: dict[str, Any] | None = None
     local: dict[str, Any] | None = None
     new_items: dict[str, Any] | None = None
+    prior: Prior | None = None
+    new_users: dict[str, Any] | None = None
 
 
 def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Tracker, clock: Clock) -> Fitted:
@@ -79,7 +85,18 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
             scorer, about = add_new_items(config, data, fitted.scorer, features)
             fitted = fitted._replace(scorer=scorer, new_items=about)
             task.advance()
+    if config.new_users is not None:
+        with clock("fit"), tracker.task("new users", 1) as task:
+            prior, about = add_new_users(config, data, newcomers_of(config, data, fitted))
+            fitted = fitted._replace(prior=prior, new_users=about)
+            task.advance()
     return fitted._replace(features=features, text=text)
+
+
+def newcomers_of(config: Config, data: Prepared, fitted: Fitted) -> Newcomers:
+    """The fitted scorer for users who were not there."""
+    graph = None if fitted.model is None else data.graph
+    return Newcomers(fitted.scorer, fitted.model, graph, (config.baseline or {}).get("name"))
 
 
 def fit_global(

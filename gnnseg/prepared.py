@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import Scorer
 from gnnseg.text import TEXT_ENCODERS
 from gnnseg.tracking import Clock, Tracker, follow
+
+HISTORIES = (0, 1, 3, 5, 10)
+"""Lengths of history that new users are looked at with."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,35 @@ class Prepared:
 
     @property
     def choosing(self) -> Interactions:
-        """Validation pairs that models are chosen on; of known items where the split keeps others apart."""
-        valid = self.parts.valid
+        """What models are chosen on: validation, without the users and items that are kept apart."""
+        valid = self.of_known_users(self.parts.valid)
         return valid[self.popularity[valid.items] > 0] if self.keeps_items_apart else valid
+
+    def of_known_users(self, part: Interactions) -> Interactions:
+        """The pairs of users with training interactions: all of them, unless the split keeps users apart."""
+        return part if self.parts.given is None else part[self.lengths[part.users] > 0]
+
+    @property
+    def history_lengths(self) -> tuple[int, ...]:
+        """Lengths of history that new users are looked at with: those of the split, if it names any."""
+        split = SPLITS.create(self.config.split)
+        return split.histories if isinstance(split, ColdUsers) else HISTORIES
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Training interactions of each user, ``[U]``."""
+        return np.diff(self.train.indptr)
+
+    def user_rows(self, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """What the users' table says of each user in some columns; nothing where a value is not known."""
+        table = self.users.columns
+        rows = (
+            zip(*(table[column].tolist() for column in columns), strict=True)
+            if columns
+            else [()] * self.train.shape[0]
+        )
+        known = [zip(columns, row, strict=True) for row in rows]
+        return [{name: value for name, value in row if value is not None and value == value} for row in known]
 
     @property
     def users(self) -> UserData:
@@ -96,13 +126,7 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
 
     Raises:
         DataError: If there is too little of it.
-        ConfigError: For a split that keeps whole users out of training.
     """
-    if issubclass(SPLITS.find(config.split["name"]), ColdUsers):
-        raise ConfigError(
-            "split ColdUsers is for Python and benchmarks/cold.py so far: a run's metrics would mix users "
-            "with and without a history; use Random or Temporal"
-        )
     dataset = load_dataset(config, tracker)
     if min(dataset.num_users, dataset.num_items) < 2:
         raise DataError(

@@ -29,6 +29,7 @@ from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
 from gnnseg.new_items import NEW_ITEMS
+from gnnseg.new_users import NEW_USERS
 from gnnseg.overrides import put
 from gnnseg.regularizers import REGULARIZERS
 from gnnseg.sampling import SAMPLERS
@@ -47,6 +48,7 @@ KINDS: dict[str, Kind[Any]] = {
     "term": BASELINES,
     "local": LOCAL_MODELS,
     "new_items": NEW_ITEMS,
+    "new_users": NEW_USERS,
 }
 """The key of a config that names a component, or a list of them, and its kind."""
 
@@ -135,6 +137,7 @@ class Config(BaseModel):
         term: A baseline whose scores are added to the encoder's, such as an item-item model.
         term_weight: Of its scores, in standard deviations; None to choose it on validation.
         new_items: Scores items without a training interaction by their texts.
+        new_users: What lists for users with few interactions or none start from.
         choose_by: The validation metric that stops training and decides whether segments are served: where
             it never prefers them, the global model is kept.
         reference: Published figures to print beside ours.
@@ -162,6 +165,7 @@ class Config(BaseModel):
     term: dict[str, Any] | None = None
     term_weight: NonNegativeFloat | None = None
     new_items: dict[str, Any] | None = None
+    new_users: dict[str, Any] | None = None
     choose_by: str = "ndcg@10"
     reference: Reference | None = None
     search: dict[str, Any] = {}
@@ -185,7 +189,7 @@ class Config(BaseModel):
     def _complete(self) -> Self:
         parse(self.choose_by)
         self._check_together()
-        for key in ("text", "loss", "segmenter", "term", "local", "new_items"):
+        for key in ("text", "loss", "segmenter", "term", "local", "new_items", "new_users"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
