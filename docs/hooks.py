@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import html
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from gnnseg.cli import main
 PACKAGE = Path(__file__).parent.parent / "gnnseg"
 WIDTH = 84
 """Of help, in columns: what fits beside the navigation."""
+
+SHOWN = {"image/png", "text/markdown", "text/plain"}
+"""Kinds of results of notebooks."""
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)\\\])</\1>', re.DOTALL)
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(?=<code>)")
@@ -156,16 +160,27 @@ def notebook_page(path: Path) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> Iterator[str]:
-    source = "".join(cell["source"])
+    text = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        yield source
+        yield text
         return
-    yield f"```python\n{source}\n```"
-    for output in cell["outputs"]:
-        data = output.get("data", {})
-        if "image/png" in data:
-            yield f"![A figure of this notebook](data:image/png;base64,{''.join(data['image/png']).strip()})"
-        elif "text/markdown" in data:
-            yield "".join(data["text/markdown"])
-        elif text := "".join(data.get("text/plain", output.get("text", ""))).rstrip():
-            yield f"```text\n{text}\n```"
+    yield f"```python\n{text}\n```"
+    for printed, outputs in itertools.groupby(
+        cell["outputs"], lambda output: output["output_type"] == "stream"
+    ):
+        if printed:  # lines that were sent one by one are one block
+            yield _text("".join("".join(output["text"]) for output in outputs))
+        else:
+            yield from map(_result, outputs)
+
+
+def _result(output: dict[str, Any]) -> str:
+    """A picture, Markdown or text."""
+    data = {kind: "".join(value) for kind, value in output.get("data", {}).items() if kind in SHOWN}
+    if "image/png" in data:
+        return f"![Figure made by the code above](data:image/png;base64,{data['image/png'].strip()})"
+    return data.get("text/markdown") or _text(data.get("text/plain", ""))
+
+
+def _text(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```"
