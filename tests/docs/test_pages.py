@@ -100,6 +100,20 @@ def test_templates_are_small() -> None:
     assert max(found.values()) <= 20
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To files, whether mkdocs is there or not; the strict build looks at anchors, too."""
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", FENCE.sub("", page.read_text(encoding="utf-8"))):
+        path = page.parent / target
+        assert path.exists() or generated(path.resolve()), target
+
+
+def generated(path: Path) -> bool:
+    """Whether the site makes this page from code or a notebook."""
+    inside = path.relative_to(DOCS).as_posix()
+    return inside.startswith("api/") or inside == "commands.md" or path.with_suffix(".ipynb").is_file()
+
+
 def test_fences_are_closed() -> None:
     for page in WRITTEN:
         text = page.read_text(encoding="utf-8")
