@@ -46,9 +46,14 @@ def blocks(page: Path) -> list[Block]:
     return [Block(m[1], m[2], text.count("\n", 0, m.start()) + 2) for m in FENCE.finditer(text)]
 
 
+def joined(block: Block) -> list[str]:
+    """Its lines, those that end in a backslash with the next."""
+    return re.sub(r"\\\n *", "", block.text).splitlines()
+
+
 def commands(block: Block) -> list[list[str]]:
     """Arguments of each ``gnnseg`` command in a block, comments left out."""
-    lines = [PROMPT.sub("", line) for line in block.text.replace("\\\n", "").splitlines()]
+    lines = [PROMPT.sub("", line) for line in joined(block)]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gnnseg ")]
 
 
@@ -67,7 +72,7 @@ def follow(page: Path, folder: Path) -> int:
             exec(compile(code, str(page), "exec"), names)
             done += 1
         elif block.language == "console":
-            assert all(line.startswith(("$ gnnseg ", "#")) for line in block.text.splitlines()), page
+            assert all(line.startswith(("$ gnnseg ", "#")) for line in joined(block)), page
             for words in commands(block):
                 result = invoke(*words)
                 assert result.exit_code == 0, (page.name, words, result.stderr)
