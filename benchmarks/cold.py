@@ -20,6 +20,7 @@ import torch
 from shared import dataset_config
 
 from gnnseg import files
+from gnnseg.arrivals import try_places
 from gnnseg.baselines import EASE
 from gnnseg.data import Dataset, Interactions, Parts, UserData
 from gnnseg.data.splits import ColdItems, ColdUsers
@@ -29,10 +30,10 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.local import Lift
 from gnnseg.new_items import ContentKNN, NewItems, TextRidge
 from gnnseg.prepared import load_dataset
-from gnnseg.scoring import Constant, Gates, LocalScorer, Mixture, NewUsers, Scorer
+from gnnseg.scoring import Among, Constant, Continued, Gates, LocalScorer, Mixture, NewUsers, Scorer
 from gnnseg.segments import ByColumn
 from gnnseg.statistics import compare
-from gnnseg.text import TfidfEncoder, TransformerEncoder
+from gnnseg.text import Joined, TransformerEncoder
 
 MAX_USERS = 4_000
 """Users that settings are chosen on, at most."""
@@ -50,21 +51,27 @@ PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0)
 def text_features(dataset: Dataset) -> dict[str, np.ndarray]:
     """Each kind of text vectors, ``[I, f]``."""
     texts = list(dataset.texts or ())
-    minilm = TransformerEncoder().encode(texts).numpy()
-    words = TfidfEncoder(num_features=512).encode(texts).numpy()
-    return {"minilm": minilm, "minilm+words": np.concatenate([minilm, words], axis=1) / 2**0.5}
+    joined = Joined(
+        encoders=["TransformerEncoder", {"name": "TfidfEncoder", "num_features": 256}, "YearEncoder"],
+        weights=[1.0, 0.3, 0.3],
+    )
+    encoders = {"minilm": TransformerEncoder(), "joined": joined}
+    return {kind: encoder.encode(texts).numpy() for kind, encoder in encoders.items()}
 
 
 def ways() -> dict[str, list[NewItems]]:
     """What is compared, each with the settings to choose from."""
-    counts = (5, 10, 20, 50, 100, 200)
-    grid = list(itertools.product((0.1, 0.3, 1.0, 3.0, 10.0), (1, 3, 5)))
+    strengths = (1.0, 3.0, 10.0, 30.0)
     return {
         "mean similarity": [ContentKNN(num_neighbors=10**9)],
-        "content kNN": [ContentKNN(num_neighbors=n) for n in counts],
-        "ridge": [TextRidge(regularization=r, power=p, of_history=0.5) for r, p in grid]
-        + [TextRidge(regularization=r, power=p) for r, p in grid],
+        "content kNN": [ContentKNN(num_neighbors=n) for n in (5, 10, 20, 50, 100, 200)],
+        "ridge of texts": [TextRidge(regularization=r, of_graph=0.0) for r in strengths],
+        "ridge": [TextRidge(regularization=r) for r in strengths],
     }
+
+
+SHARES = (0.5, 1.0, 2.0)
+"""Of the user's own items beside the scores of all warm ones."""
 
 
 def some_users(pairs: Interactions, seed: int) -> Interactions:
@@ -79,28 +86,53 @@ def items_once(dataset: Dataset, features: dict[str, np.ndarray], ridge: float, 
     shape = dataset.num_users, dataset.num_items
     train, seen = parts.train.matrix(*shape), (parts.train + parts.valid).matrix(*shape)
     scorer = EASE(regularization=ridge).fit(BipartiteGraph(train))
-    valid, metrics = some_users(parts.valid, seed), ["recall@20", "ndcg@20"]
+    metrics = ["recall@20", "ndcg@20"]
     found: dict[str, Evaluation] = {}
     told: dict[str, Any] = {"id only": means(evaluate_cold_items(scorer, parts.test, seen, train, metrics))}
     for (kind, vectors), (name, candidates) in itertools.product(features.items(), ways().items()):
-
-        def judged(way: NewItems, vectors: np.ndarray = vectors) -> float:
-            on = way.extend(scorer, train, vectors)
-            return evaluate_cold_items(on, valid, train, train, ["recall@20"])["cold"].means["recall@20"]
-
-        values = [judged(way) for way in candidates] if len(candidates) > 1 else [0.0]
-        best = candidates[int(np.argmax(values))]
-        tested = evaluate_cold_items(best.extend(scorer, train, vectors), parts.test, seen, train, metrics)
+        best, about = chosen(scorer, candidates, vectors, parts.valid, train, seed)
+        tested = evaluate_cold_items(best, parts.test, seen, train, metrics)
         found[f"{name}, {kind}"] = tested["cold"]
-        told[f"{name}, {kind}"] = {**means(tested), "settings": vars(best), "valid": max(values)}
-    for kind in features:
-        both = (found[f"ridge, {kind}"], found[f"content kNN, {kind}"])
+        told[f"{name}, {kind}"] = {**means(tested), **about}
+    for kind, other in itertools.product(features, features):
+        both = (found[f"ridge, {kind}"], found[f"content kNN, {other}"])
         values = [one.per_user["recall@20"] for one in both]
         tested = compare(*values, np.random.default_rng(0))
-        ratios = {"ratio": 1 + tested.relative, "p": tested.p, "users": tested.users}
-        simple = found[f"mean similarity, {kind}"].means["recall@20"]
-        told[f"ratio, {kind}"] = {**ratios, "to_mean_similarity": both[0].means["recall@20"] / simple}
+        ratio = {"ratio": 1 + tested.relative, "p": tested.p, "users": tested.users}
+        told[f"ratio, {kind} to {other}"] = ratio
     return told
+
+
+def chosen(
+    scorer: Scorer,
+    candidates: list[NewItems],
+    vectors: np.ndarray,
+    valid: Interactions,
+    train: sp.csr_matrix,
+    seed: int,
+) -> tuple[Scorer, dict[str, Any]]:
+    """The candidate that finds most cold items of validation, placed among the warm ones; its settings."""
+    warm = np.bincount(train.indices, minlength=train.shape[1]) > 0
+    some = some_users(valid, seed)
+    cold = some[~warm[some.items]]
+    among = np.zeros(len(warm), dtype=bool)
+    among[cold.items] = True
+    active = torch.from_numpy(np.flatnonzero(np.diff(train.indptr))[:1000])
+    best: tuple[float, Continued, dict[str, Any]] | None = None
+    for way in candidates:
+        whole = way.extend(scorer, train, vectors)
+        for share in SHARES if way.of_scores else (1.0,):
+            on = whole.balanced(share, way.of_scores, active)
+            value = evaluate(Among(on, torch.from_numpy(among)), cold, train, ["recall@20"]).means[
+                "recall@20"
+            ]
+            if best is None or value > best[0]:
+                best = value, on, {"settings": {**vars(way), "of_history": share}, "valid": value}
+    assert best is not None
+    _, on, about = best
+    tried = try_places(on, some, train, "ndcg@20", np.random.default_rng(seed))
+    place = max(tried, key=lambda one: tried[one])
+    return on.placed(*place), {**about, "place": place}
 
 
 def means(found: dict[str, Evaluation]) -> dict[str, dict[str, float]]:

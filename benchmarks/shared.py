@@ -80,7 +80,7 @@ def dataset_config(name: str, folder: Path | None, *, whole: bool = False) -> Da
     changes: dict[str, Any] = {}
     if folder is not None:
         changes["folder"] = str(folder.absolute())
-        if config.name == "movielens-1m" and (folder / "ratings.csv.gz").is_file():
+        if config.source.get("release") == "1m" and (folder / "ratings.csv.gz").is_file():
             changes["source"] = SOURCES.resolve(_movielens_1m_tables(folder.absolute()))
     if whole and is_given(config):
         changes["split"] = {**config.split, "valid": 0.0}

@@ -24,6 +24,7 @@ from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Prior
 from gnnseg.run_folder import RESUME_FILES
 from gnnseg.scoring import Scorer, rebuild
 from gnnseg.segments import SEGMENTERS
@@ -196,6 +197,28 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
         reason = " ".join(str(error).split())
         raise CheckpointError(f"'{folder / 'model.safetensors'}' does not fit its config: {reason}") from None
     return model.eval()
+
+
+def save_prior(folder: Path, prior: Prior) -> None:
+    """Write what :func:`load_prior` reads back."""
+    about = {"groups": prior.groups, "values": prior.values, "rule": prior.rule}
+    write_json(folder / "new_users.json", about)
+    save_tensors(folder / "new_users.safetensors", {"popularity": prior.popularity, "lift": prior.lift})
+
+
+def load_prior(folder: Path) -> Prior:
+    """What a run with ``new_users`` knows of somebody of whom little is known.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged.
+    """
+    about, tables = read_json(folder / "new_users.json"), load_tensors(folder / "new_users.safetensors")
+    try:
+        groups = tuple((tuple(columns), tuple(names)) for columns, names in about["groups"])
+        rule = tuple((float(n), float(p), float(lift)) for n, p, lift in about["rule"])
+        return Prior(tables["popularity"], tables["lift"], groups, about["values"], rule)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"'{folder / 'new_users.json'}' is damaged: {error}") from None
 
 
 def graph_of(run: SavedRun) -> BipartiteGraph:

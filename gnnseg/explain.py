@@ -15,9 +15,11 @@ from torch import Tensor
 from gnnseg.encoders.base import Parts
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Started
 from gnnseg.recommend import Recommender
 from gnnseg.scoring import (
     Constant,
+    Continued,
     DotProduct,
     Gated,
     GroupNetworks,
@@ -38,6 +40,7 @@ OWN, OTHERS, WHOLE = (
     ("graph", "other users and items of the graph"),
     ("user", "the user's vector as a whole"),
 )
+POPULAR, GROUPS = ("everybody", "what everybody likes"), ("groups", "what users of the same groups like more")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Contribution:
 
     Attributes:
         kind: ``item`` of the user's own, ``segment``, ``user`` (the user's own vector), ``graph`` (all other
-            nodes) or ``everybody`` (the same for all users).
+            nodes), ``groups`` (of the users' table) or ``everybody`` (the same for all users).
         name: Outside id of the item, number of the segment, or words.
         value: What it adds; all together are the score.
         text: The item's text.
@@ -162,6 +165,10 @@ class _Split:
     def of(self, scorer: Scorer, row: int, target: int, main: bool) -> dict[Key, float]:
         """Summands by key; ``main`` is whether ``scorer`` is what the model scores with."""
         user = torch.tensor([row])
+        if isinstance(scorer, Continued) and target in scorer.warm:
+            return self.of(scorer.whole, row, target, main)
+        if isinstance(scorer, Started):
+            return self._started(scorer, row, target, main)
         if isinstance(scorer, Mixture):
             total: dict[Key, float] = defaultdict(float)
             for place, part in enumerate(scorer.scorers):
@@ -180,15 +187,26 @@ class _Split:
             return self._modelled(*self.model, row, target, score)
         return self._plain(scorer, row, target, score)
 
+    def _started(self, scorer: Started, row: int, target: int, main: bool) -> dict[Key, float]:
+        """Scores by history, what everybody likes and what the user's groups like more."""
+        history, popular, lifted = (
+            part.item() for part in scorer.summands(torch.tensor([row]))[:, 0, target]
+        )
+        total: dict[Key, float] = defaultdict(float, {POPULAR: popular, GROUPS: lifted})
+        size = float(spread(scorer.scorer.score(torch.tensor([row]))))
+        if history:
+            _add(total, self.of(scorer.scorer, row, target, main), 1 / size)
+        return {key: value for key, value in total.items() if value}
+
     def _plain(self, scorer: Scorer, row: int, target: int, score: float) -> dict[Key, float]:
         if isinstance(scorer, Constant):
-            return {("everybody", "what everybody likes"): score}
+            return {POPULAR: score}
         inner: object = scorer
         indptr, indices = getattr(scorer, "indptr", None), getattr(scorer, "indices", None)
         if isinstance(scorer, NewUsers):
             inner = scorer.scorer
         if isinstance(inner, Constant):
-            return {("everybody", "what everybody likes"): score}
+            return {POPULAR: score}
         if isinstance(inner, HistoryScorer) and indptr is not None and indices is not None:
             items = history_pairs(indptr, indices, torch.tensor([row]))[1]
             values = inner.contributions(items, target).double().tolist()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from gnnseg.arrivals import add_new_items, add_new_users
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
 from gnnseg.encoders import ENCODERS
@@ -20,6 +21,8 @@ from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Prior
+from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, item_features, item_term
 from gnnseg.scoring import Scorer, strongest
 from gnnseg.seeding import numpy_rng, seed_torch
@@ -42,6 +45,9 @@ class Fitted(NamedTuple):
         decision: With a head, the validation metric of both models and which of them is served.
         mixture: With an item-item term, its weight and the validation metric under each that was tried.
         local: With a local model, its gain on validation, its gates and whether it is served.
+        new_items: With a way for new items, their place among the others and how it was chosen.
+        prior: What lists for new users start from, or None.
+        new_users: With a prior, its weights for each length of history and how they were chosen.
     """
 
     scorer: Scorer
@@ -51,6 +57,9 @@ class Fitted(NamedTuple):
     decision: dict[str, Any] | None = None
     mixture: dict[str, Any] | None = None
     local: dict[str, Any] | None = None
+    new_items: dict[str, Any] | None = None
+    prior: Prior | None = None
+    new_users: dict[str, Any] | None = None
 
 
 def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Tracker, clock: Clock) -> Fitted:
@@ -67,9 +76,27 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
     if config.baseline is not None:
         with clock("fit"):
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
-        return Fitted(scorer, None, features, text)
-    model = fit_global(config, data, features, progress, tracker, clock)
-    return fit_segmented(config, data, model, progress, tracker, clock)._replace(features=features, text=text)
+        fitted = Fitted(scorer, None)
+    else:
+        model = fit_global(config, data, features, progress, tracker, clock)
+        fitted = fit_segmented(config, data, model, progress, tracker, clock)
+    if config.new_items is not None:
+        with clock("fit"), tracker.task("new items", 1) as task:
+            scorer, about = add_new_items(config, data, fitted.scorer, features)
+            fitted = fitted._replace(scorer=scorer, new_items=about)
+            task.advance()
+    if config.new_users is not None:
+        with clock("fit"), tracker.task("new users", 1) as task:
+            prior, about = add_new_users(config, data, newcomers_of(config, data, fitted))
+            fitted = fitted._replace(prior=prior, new_users=about)
+            task.advance()
+    return fitted._replace(features=features, text=text)
+
+
+def newcomers_of(config: Config, data: Prepared, fitted: Fitted) -> Newcomers:
+    """The fitted scorer for users who were not there."""
+    graph = None if fitted.model is None else data.graph
+    return Newcomers(fitted.scorer, fitted.model, graph, (config.baseline or {}).get("name"))
 
 
 def fit_global(
@@ -96,7 +123,8 @@ def fit_global(
     _check_local(config, data)
     graph, dataset = data.graph, data.dataset
     seed_torch(config.seed, "encoder")
-    encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
+    given = features if config.encoder_takes_text else None
+    encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, given)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
     if progress.stage == 1:
@@ -149,9 +177,9 @@ def _validation(config: Config, data: Prepared, model: SegmentRecommender) -> Ca
     """The validation metric of the model as it is then; NaN without validation."""
 
     def validate() -> float:
-        if not len(data.parts.valid):
+        if not len(data.choosing):
             return float("nan")
-        found = evaluate(model.scorer(data.graph), data.parts.valid, data.train, [config.choose_by])
+        found = evaluate(model.scorer(data.graph), data.choosing, data.train, [config.choose_by])
         return float(found.per_user[config.choose_by].mean())
 
     return validate
@@ -183,7 +211,7 @@ def _fine_tune(
 
 def _check_local(config: Config, data: Prepared) -> None:
     """Raise a ConfigError for a local model without validation: before hours of training, not after."""
-    if config.local is not None and not len(data.parts.valid):
+    if config.local is not None and not len(data.choosing):
         raise ConfigError(
             "gates of a 'local' model are chosen on validation, which is empty; set 'valid' above 0"
         )
@@ -198,7 +226,7 @@ def _add_local(
         raise ConfigError("a 'local' model needs a 'segmenter'")
     local = LOCAL_MODELS.create(config.local or {}).fit(data.graph, model.segmenter.memberships)
     rng = numpy_rng(config.seed, "gates")
-    gates, about = choose_gates(scorer, local, data.parts.valid, data.train, config.choose_by, rng)
+    gates, about = choose_gates(scorer, local, data.choosing, data.train, config.choose_by, rng)
     return gated(scorer, local, gates, np.diff(data.train.indptr)), about
 
 

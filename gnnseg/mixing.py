@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gnnseg.config import Config
 from gnnseg.data import Interactions
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
 from gnnseg.prepared import Prepared
-from gnnseg.scoring import Mixture, Scorer
+from gnnseg.scoring import Known, Mixture, Scorer
 from gnnseg.seeding import numpy_rng
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -21,28 +20,6 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 
 MAX_USERS = 2000
 """Users of validation that a weight is chosen on, at most; their scores are held at once."""
-
-
-class _Known(Scorer):
-    """Scores computed before.
-
-    Args:
-        scorer: Computes them.
-        users: Rows of users, sorted, ``[n]``.
-    """
-
-    users: Tensor
-    scores: Tensor
-
-    def __init__(self, scorer: Scorer, users: Tensor) -> None:
-        super().__init__()
-        self.num_items = scorer.num_items
-        self.register_buffer("users", users)
-        self.register_buffer("scores", torch.cat([scorer.score(some) for some in users.split(512)]))
-
-    def score(self, users: Tensor) -> Tensor:
-        """``[B] -> [B, I]``."""
-        return self.scores[torch.searchsorted(self.users, users)]
 
 
 def mix(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> tuple[Scorer, dict[str, Any]]:
@@ -75,7 +52,7 @@ def _sum(scorer: Scorer, term: Scorer, weight: float) -> Mixture:
 
 def _tried(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> dict[float, float]:
     """The validation metric under each weight."""
-    valid = data.parts.valid
+    valid = data.choosing
     if not len(valid):
         raise ConfigError("the weight of 'term' is chosen on validation, which is empty; give 'term_weight'")
     users = np.unique(valid.users)
@@ -83,6 +60,6 @@ def _tried(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> dict
     chosen = np.isin(valid.users, users)
     some = Interactions(valid.users[chosen], valid.items[chosen])
     rows = torch.from_numpy(users).to(scorer.device)
-    own, other = _Known(scorer, rows), _Known(term, rows)
+    own, other = Known(scorer, rows), Known(term, rows)
     metric = config.choose_by
     return {w: evaluate(_sum(own, other, w), some, data.train, [metric]).means[metric] for w in WEIGHTS}

@@ -12,13 +12,15 @@ import numpy as np
 from torch.nn import functional as F
 
 from gnnseg import environment
-from gnnseg.checkpoint import SavedRun, save_run
+from gnnseg.checkpoint import SavedRun, save_prior, save_run
+from gnnseg.cold import cold_items, cold_users
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.files import write_json, write_text
-from gnnseg.fitting import Fitted, describe_segments, fit_scorer
+from gnnseg.fitting import Fitted, describe_segments, fit_scorer, newcomers_of
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Prior
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.run_folder import (
     finished_folder,
@@ -48,6 +50,11 @@ class Run:
         decision: Validation metric of the global and of the segmented model, and which was kept.
         mixture: Weight of the item-item term and how it was chosen; None without one.
         local: Gain of the local model on validation, its gates and whether it is served; None without one.
+        new_items: Place of items without training interactions among the others; None without a way for them.
+        cold_items: Test metrics of cold and warm items apart; None unless the split keeps items apart.
+        prior: What lists for new users start from; None without ``new_users``.
+        new_users: Its weights by length of history; None without it.
+        cold_users: Test metrics of new users by length of history; None unless the split keeps users apart.
         seconds: Wall time of each step.
         peak_memory_mb: Of the process while it ran.
         text: What features were made with.
@@ -64,6 +71,11 @@ class Run:
     decision: dict[str, Any] | None
     mixture: dict[str, Any] | None
     local: dict[str, Any] | None
+    new_items: dict[str, Any] | None
+    cold_items: dict[str, Any] | None
+    prior: Prior | None
+    new_users: dict[str, Any] | None
+    cold_users: dict[str, Any] | None
     seconds: dict[str, float]
     peak_memory_mb: float
     text: dict[str, Any] | None
@@ -80,6 +92,10 @@ class Run:
             "decision": self.decision,
             "mixture": self.mixture,
             "local": self.local,
+            "new_items": self.new_items,
+            "cold_items": self.cold_items,
+            "new_users": self.new_users,
+            "cold_users": self.cold_users,
         }
 
     @property
@@ -175,6 +191,8 @@ def save(result: Run, folder: Path) -> None:
     """Write a finished run into an existing folder."""
     data = result.data
     save_run(folder, result.config, data.dataset, result.scorer, result.model, data.train, data.seen)
+    if result.prior is not None:
+        save_prior(folder, result.prior)
     write_json(folder / "metrics.json", result.metrics)
     if result.segments is not None:
         write_json(folder / "segments.json", result.segments)
@@ -206,13 +224,15 @@ def evaluate_run(
         raise CheckpointError(
             f"the data of '{saved.folder}' have changed since it was trained; train it again"
         )
-    held_out, seen = (data.parts.valid, data.train) if split == "valid" else (data.parts.test, data.seen)
+    part, seen = (data.parts.valid, data.train) if split == "valid" else (data.parts.test, data.seen)
+    held_out = data.of_known_users(part)
     metrics = data.config.metrics
     found = evaluate(saved.scorer.to(target), held_out, seen, metrics, data.popularity, tracker=tracker)
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
-    return {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    told = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    return told if split == "valid" else {**told, "cold_items": cold_items(saved.scorer, data)}
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
@@ -248,8 +268,11 @@ def measure(
     unit = None if features is None else F.normalize(features, dim=1).numpy()
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts
-        valid = evaluate(fitted.scorer, parts.valid, data.train, metrics) if len(parts.valid) else None
-        test = evaluate(fitted.scorer, parts.test, data.seen, metrics, data.popularity, unit, tracker)
+        known, tested = (data.of_known_users(part) for part in (parts.valid, parts.test))
+        valid = evaluate(fitted.scorer, known, data.train, metrics) if len(known) else None
+        test = evaluate(fitted.scorer, tested, data.seen, metrics, data.popularity, unit, tracker)
+        items = cold_items(fitted.scorer, data)
+        users = cold_users(newcomers_of(config, data, fitted), fitted.prior, data)
     seconds = clock.seconds
     seconds["fit"] = sum(seconds[key] for key in ("text", "encoder", "segments", "head", "fit", "local"))
     return Run(
@@ -264,6 +287,11 @@ def measure(
         decision=fitted.decision,
         mixture=fitted.mixture,
         local=fitted.local,
+        new_items=fitted.new_items,
+        cold_items=items,
+        prior=fitted.prior,
+        new_users=fitted.new_users,
+        cold_users=users,
         seconds=seconds,
         peak_memory_mb=environment.peak_memory_mb(),
         text=fitted.text,

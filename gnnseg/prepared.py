@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from torch import Tensor
 
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config, DatasetConfig
-from gnnseg.data import SOURCES, SPLITS, Dataset, Parts, UserData
+from gnnseg.data import SOURCES, SPLITS, Dataset, Interactions, Parts, UserData
 from gnnseg.data.splits import ColdItems, ColdUsers
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import Scorer
 from gnnseg.text import TEXT_ENCODERS
 from gnnseg.tracking import Clock, Tracker, follow
+
+HISTORIES = (0, 1, 3, 5, 10)
+"""Lengths of history that new users are looked at with."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,43 @@ class Prepared:
     def popularity(self) -> np.ndarray:
         """Training interactions of each item, ``[I]``."""
         return np.bincount(self.parts.train.items, minlength=self.dataset.num_items)
+
+    @property
+    def keeps_items_apart(self) -> bool:
+        """Whether the split keeps whole items out of training."""
+        return issubclass(SPLITS.find(self.config.split["name"]), ColdItems)
+
+    @property
+    def choosing(self) -> Interactions:
+        """What models are chosen on: validation, without the users and items that are kept apart."""
+        valid = self.of_known_users(self.parts.valid)
+        return valid[self.popularity[valid.items] > 0] if self.keeps_items_apart else valid
+
+    def of_known_users(self, part: Interactions) -> Interactions:
+        """The pairs of users with training interactions: all of them, unless the split keeps users apart."""
+        return part if self.parts.given is None else part[self.lengths[part.users] > 0]
+
+    @property
+    def history_lengths(self) -> tuple[int, ...]:
+        """Lengths of history that new users are looked at with: those of the split, if it names any."""
+        split = SPLITS.create(self.config.split)
+        return split.histories if isinstance(split, ColdUsers) else HISTORIES
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Training interactions of each user, ``[U]``."""
+        return np.diff(self.train.indptr)
+
+    def user_rows(self, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """What the users' table says of each user in some columns; nothing where a value is not known."""
+        table = self.users.columns
+        rows = (
+            zip(*(table[column].tolist() for column in columns), strict=True)
+            if columns
+            else [()] * self.train.shape[0]
+        )
+        known = [zip(columns, row, strict=True) for row in rows]
+        return [{name: value for name, value in row if value is not None and value == value} for row in known]
 
     @property
     def users(self) -> UserData:
@@ -85,13 +126,7 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
 
     Raises:
         DataError: If there is too little of it.
-        ConfigError: For a split that keeps whole users or items out of training.
     """
-    if SPLITS.find(config.split["name"]) in (ColdItems, ColdUsers):
-        raise ConfigError(
-            f"split {config.split['name']} is for Python and benchmarks/cold.py so far: a run's metrics "
-            "would mix cold and warm; use Random or Temporal"
-        )
     dataset = load_dataset(config, tracker)
     if min(dataset.num_users, dataset.num_items) < 2:
         raise DataError(

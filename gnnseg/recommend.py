@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,15 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from gnnseg.checkpoint import SavedRun, graph_of, load_run
-from gnnseg.errors import ConfigError, NotFittedError, unknown
-from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.checkpoint import SavedRun, graph_of, load_prior, load_run
+from gnnseg.errors import ConfigError, unknown
+from gnnseg.graph import BipartiteGraph
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_users import Prior
+from gnnseg.newcomers import Newcomers
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
 from gnnseg.rules import Rules, diversified
-from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, csr_parts, item_vectors
+from gnnseg.scoring import Constant, Scorer, item_vectors
 from gnnseg.spectral import right_singular
 from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
@@ -85,15 +87,27 @@ class Recommender:
         return found
 
     def recommend_for(
-        self, items: Sequence[object], k: int = 10, rules: Rules | None = None
+        self,
+        items: Sequence[object],
+        k: int = 10,
+        rules: Rules | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> list[Recommendation]:
-        """The best items for somebody new who liked ``items`` (outside ids).
+        """The best items for somebody new.
+
+        Args:
+            items: What the user liked, outside ids; may be none with ``about``.
+            k: Length of the list.
+            rules: What it must keep to.
+            about: What the users' table would say, such as ``{"gender": "F", "age": 25}``; for runs with
+                ``new_users``.
 
         Raises:
             DataError: If an item is unknown.
-            ConfigError: If the run is a baseline that knows users by vectors of their own, such as ALS.
+            ConfigError: If the run is a baseline that knows users by vectors of their own, such as ALS, or
+                does not know what ``about`` says.
         """
-        scorer, history, _ = self.newcomer(items)
+        scorer, history, _ = self.newcomer(items, about)
         return self._one(scorer, history, k, rules)
 
     def recommend_segment(
@@ -222,64 +236,52 @@ class Recommender:
         memberships = self.newcomer(items)[2]
         return {} if memberships is None else _shares(memberships[0])
 
-    def newcomer(self, items: Sequence[object]) -> tuple[Scorer, sp.csr_matrix, torch.Tensor | None]:
+    def newcomer(
+        self, items: Sequence[object], about: Mapping[str, object] | None = None
+    ) -> tuple[Scorer, sp.csr_matrix, torch.Tensor | None]:
         """What scores somebody new who liked ``items``, as user 0.
+
+        Args:
+            items: Outside ids.
+            about: What the users' table would say, such as ``{"gender": "F"}``, for runs with ``new_users``.
 
         Returns:
             The scorer, the history ``[1, I]``, and the memberships ``[1, S]``, if there are segments.
 
         Raises:
             DataError: If an item is unknown.
-            ConfigError: If there are no items, or the run knows users by vectors of their own alone.
+            ConfigError: If nothing is known of the user, if the run knows users by vectors of their own
+                alone, or if it does not know what ``about`` says.
         """
-        if not items or isinstance(items, str):
+        if isinstance(items, str) or not (items or (about and self.prior)):
             raise ConfigError("'items' must name at least one item the new user liked (got none)")
-        rows = np.unique(self.run.items.rows(items))
+        if about and self.prior is None:
+            raise ConfigError(f"'{self.run.folder}' knows no users' table; train it with 'new_users'")
+        rows = np.unique(self.run.items.rows(items)) if items else np.empty(0, dtype=np.int64)
         history = sp.csr_matrix(
             (np.ones(len(rows), dtype=np.float32), (np.zeros(len(rows), dtype=np.int64), rows)),
             shape=(1, len(self.run.items)),
         )
-        if self.model is None:
-            return self._by_history(self.run.scorer, history), history, None
-        model, graph = self.model
-        plain, adapted = self._item_tables
-        users, memberships = model.fold_in(model.encoder.fold_in(graph, history), plain)
-        own = model.scorer_of(Embeddings(users, adapted))
-        return self._for_new(self.run.scorer, own, history, memberships), history, memberships
+        scorer, memberships = self._newcomers.of(history)
+        if self.prior is not None:
+            scorer = self.prior.beside(scorer, history, self.prior.groups_of([about or {}]))
+        return scorer, history, memberships
 
-    def _for_new(
-        self, scorer: Scorer, own: Scorer, history: sp.csr_matrix, memberships: torch.Tensor | None
-    ) -> Scorer:
-        """What the run's scorer is for somebody new whom the model scores by ``own``."""
-        if isinstance(scorer, Gated) and memberships is not None:
-            whole = self._for_new(scorer.whole, own, history, memberships)
-            return scorer.of(whole, memberships, *csr_parts(history))
-        if isinstance(scorer, Mixture):
-            others = [self._by_history(part, history) for part in list(scorer.scorers)[1:]]
-            return Mixture([own, *others], scorer.weights)
-        return own
+    @cached_property
+    def prior(self) -> Prior | None:
+        """What is known of somebody of whom little is known; None without ``new_users``."""
+        return load_prior(self.run.folder) if self.run.config.new_users is not None else None
 
-    def _by_history(self, scorer: torch.nn.Module, history: sp.csr_matrix) -> Scorer:
-        if not isinstance(scorer, HistoryScorer):
-            name = (self.run.config.baseline or {}).get("name")
-            raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")
-        return NewUsers.build(scorer, history)
+    @cached_property
+    def _newcomers(self) -> Newcomers:
+        model, graph = self.model or (None, None)
+        return Newcomers(self.run.scorer, model, graph, (self.run.config.baseline or {}).get("name"))
 
     @cached_property
     def model(self) -> tuple[SegmentRecommender, BipartiteGraph] | None:
         """The model with its graph, for users who were not there; None for a baseline."""
         model = self.run.model()
         return None if model is None else (model, graph_of(self.run))
-
-    @cached_property
-    @torch.no_grad()
-    def _item_tables(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The items' vectors before and after the head: one pass over the graph, not one a call."""
-        if self.model is None:
-            raise NotFittedError("a baseline has no model")
-        model, graph = self.model
-        embeddings = model.encoder(graph)
-        return embeddings.items, model.condition(embeddings).items
 
     def _named(self, items: np.ndarray, scores: np.ndarray) -> list[Recommendation]:
         texts = self.run.texts

@@ -108,7 +108,7 @@ def search(config: Config, trials: int, folder: Path, data: Prepared, tracker: T
         ConfigError: If validation is empty.
         TrainingError: If no trial ended with a finite loss.
     """
-    if not len(data.parts.valid):
+    if not len(data.choosing):
         raise ConfigError("a search chooses on validation, which is empty; set dataset.split.valid above 0")
     with _writable(folder):
         study = _open(folder, config, data)
@@ -204,7 +204,7 @@ def _try(study: Study, config: Config, data: Prepared, number: int, tracker: Tra
     chosen, watch = config.with_settings(settings), _Watch(trial, f"valid_{config.choose_by}", tracker)
     try:
         scorer = fit_scorer(chosen, data, progress, watch, Clock()).scorer
-        found = evaluate(scorer, data.parts.valid, data.train, [config.choose_by], tracker=watch)
+        found = evaluate(scorer, data.choosing, data.train, [config.choose_by], tracker=watch)
         state, value = states.COMPLETE, found.means[config.choose_by]
     except optuna.TrialPruned:
         state = states.PRUNED

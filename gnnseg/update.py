@@ -23,10 +23,12 @@ from gnnseg.files import write_json
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.model import SegmentRecommender
+from gnnseg.new_items import NEW_ITEMS
 from gnnseg.ranking import top_k
 from gnnseg.run_folder import unfinished
 from gnnseg.scoring import (
     Constant,
+    Continued,
     DotProduct,
     Gated,
     GraphFilter,
@@ -166,7 +168,8 @@ def _read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.Dat
 
 def _grow(run: SavedRun, pairs: pl.DataFrame, texts: dict[str, str]) -> tuple[Grown, dict[str, Any]]:
     """Ids and links with the new ones, and what was added and left out."""
-    able = run.config.encoder is not None and run.config.text is not None and run.texts is not None
+    way = run.config.encoder or run.config.new_items
+    able = way is not None and run.config.text is not None and run.texts is not None
     unknown = [name for name in pairs["item"].unique(maintain_order=True) if name not in run.items]
     added = [name for name in unknown if able and texts.get(name)]
     left = len(unknown) - len(added)
@@ -209,7 +212,7 @@ def _grown_model(run: SavedRun, grown: Grown, graph: BipartiteGraph) -> SegmentR
     encoder = ENCODERS.create(config.encoder or {}, *sizes, filled)
     _copy_grown(encoder, old.encoder)
     model = SegmentRecommender(encoder)
-    if sizes[1] > len(run.items):
+    if sizes[1] > len(run.items) and config.new_items is None:
         _items_from_text(run, grown, old, model)
     model.eval()
     if old.segmenter is not None and config.segmenter:
@@ -294,6 +297,9 @@ def _scorer(
     main: bool,
 ) -> Scorer:
     """The run's scorer for more users and items."""
+    if isinstance(scorer, Continued):
+        whole = _scorer(run, scorer.whole, grown, graph, model, main)
+        return _continued(run, scorer, whole, grown)
     if isinstance(scorer, Gated):
         whole = _scorer(run, scorer.whole, grown, graph, model, main)
         if model is None or model.segmenter is None or len(grown.items) > len(run.items):
@@ -308,6 +314,15 @@ def _scorer(
     if main and model is not None:
         return model.scorer(graph)
     return _grown_term(scorer, grown)
+
+
+def _continued(run: SavedRun, scorer: Continued, whole: Scorer, grown: Grown) -> Continued:
+    """Items that the run was not trained on are scored by their texts, interactions or not."""
+    known = np.zeros(len(grown.items), dtype=bool)
+    known[scorer.warm.numpy()] = True
+    features = TEXT_ENCODERS.create(run.config.text or {}).encode(grown.texts or [])
+    way = NEW_ITEMS.create(run.config.new_items or {})
+    return way.extend(whole, grown.train, features.numpy(), known).placed(*scorer.place)
 
 
 def _grown_term(scorer: Scorer, grown: Grown) -> Scorer:

@@ -44,6 +44,19 @@ data_dir = click.option(
 run_folder = click.argument("run", metavar="RUN")
 
 
+def assignments(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """``KEY=VALUE`` each, as a mapping.
+
+    Raises:
+        click.UsageError: If a text has no ``=``, or no key before it.
+    """
+    found = dict(text.split("=", 1) for text in given if text.partition("=")[0] and "=" in text)
+    wrong = [text for text in given if not text.partition("=")[0] or "=" not in text]
+    if wrong:
+        raise click.UsageError(f"{option} takes COLUMN=VALUE (got {wrong[0]!r})")
+    return found
+
+
 def example(text: str) -> Callable[[F], F]:
     """Add an example to a command's help; goes above ``@click.command`` 's function."""
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 @options.run_folder
 @click.option("--user", "users", multiple=True, help="Outside id of a user, or @FILE with one id a line.")
 @click.option("--items", multiple=True, help="What somebody new liked: ids, commas between them, or @FILE.")
+@click.option(
+    "--about",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="What the users' table would say of somebody new; with or without --items, for runs with new_users.",
+)
 @click.option("--segment", help="What this segment as a whole is served.")
 @click.option("--all", "everybody", is_flag=True, help="All users, into --out.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Length of a list.")
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 @options.example(
     "gnnseg recommend runs/full --user 42 -k 5 --exclude 1196\n"
     "gnnseg recommend runs/full --items 1196,260 --diversity 0.3\n"
+    "gnnseg recommend runs/full --about gender=F --about age=25\n"
     "gnnseg recommend runs/full --segment 2 --min-novelty 4\n"
     "gnnseg recommend runs/full --all --out lists.parquet"
 )
@@ -40,6 +47,7 @@ def recommend(
     run: str,
     users: tuple[str, ...],
     items: tuple[str, ...],
+    about: tuple[str, ...],
     segment: str | None,
     everybody: bool,
     k: int,
@@ -53,8 +61,8 @@ def recommend(
     from gnnseg.files import to_json
     from gnnseg.recommend import Recommender
 
-    if bool(users) + bool(items) + (segment is not None) + everybody != 1:
-        raise click.UsageError("give exactly one of --user, --items, --segment or --all")
+    if bool(users) + bool(items or about) + (segment is not None) + everybody != 1:
+        raise click.UsageError("give exactly one of --user, --items (or --about), --segment or --all")
     if (everybody and out is None) or (out is not None and not (users or everybody)):
         raise click.UsageError("--all and --out go together; --out takes --user, too")
     if texts and out is None:
@@ -65,7 +73,8 @@ def recommend(
     if out is not None:
         _write(recommender, out, None if everybody else known, k, wanted, texts, quiet)
         return
-    found = _lists(recommender, known, _ids(items) if items else None, segment, k, wanted)
+    somebody = (_ids(items), options.assignments("--about", about)) if items or about else None
+    found = _lists(recommender, known, somebody, segment, k, wanted)
     if json_:
         click.echo(to_json(found))
     elif not quiet:
@@ -99,7 +108,7 @@ def _ids(given: tuple[str, ...], split: bool = True) -> list[str]:
 def _lists(
     recommender: Recommender,
     users: list[str],
-    items: list[str] | None,
+    somebody: tuple[list[str], dict[str, str]] | None,
     segment: str | None,
     k: int,
     rules: Rules,
@@ -108,9 +117,10 @@ def _lists(
 
     if segment is not None:
         return [as_json("", {segment: 1.0}, recommender.recommend_segment(segment, k, rules))]
-    if items is not None:
-        best = recommender.recommend_for(items, k, rules)
-        return [as_json("", recommender.segments_for(items), best)]
+    if somebody is not None:
+        items, about = somebody
+        best = recommender.recommend_for(items, k, rules, about)
+        return [as_json("", recommender.segments_for(items) if items else {}, best)]
     lists = recommender.recommend(users, k, rules)
     return [as_json(user, recommender.segments_of(user), found) for user, found in lists.items()]
 

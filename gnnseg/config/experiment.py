@@ -28,6 +28,8 @@ from gnnseg.heads import HEADS, SegmentHead
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
 from gnnseg.metrics import parse
+from gnnseg.new_items import NEW_ITEMS
+from gnnseg.new_users import NEW_USERS
 from gnnseg.overrides import put
 from gnnseg.regularizers import REGULARIZERS
 from gnnseg.sampling import SAMPLERS
@@ -45,6 +47,8 @@ KINDS: dict[str, Kind[Any]] = {
     "head": HEADS,
     "term": BASELINES,
     "local": LOCAL_MODELS,
+    "new_items": NEW_ITEMS,
+    "new_users": NEW_USERS,
 }
 """The key of a config that names a component, or a list of them, and its kind."""
 
@@ -120,7 +124,7 @@ class Config(BaseModel):
         seed: Of initialisation, sampling and segments; the split has its own.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         baseline: Instead of an encoder.
-        text: Item texts to features.
+        text: Item texts to features, for the encoder where it takes any and for ``new_items``.
         encoder: Graph and features to embeddings.
         loss: What both stages minimise.
         sampler: Draws the items that observed pairs stand against, in both stages.
@@ -132,6 +136,8 @@ class Config(BaseModel):
         local: A model for each segment, added to all scores as far as validation finds that it helps.
         term: A baseline whose scores are added to the encoder's, such as an item-item model.
         term_weight: Of its scores, in standard deviations; None to choose it on validation.
+        new_items: Scores items without a training interaction by their texts.
+        new_users: What lists for users with few interactions or none start from.
         choose_by: The validation metric that stops training and decides whether segments are served: where
             it never prefers them, the global model is kept.
         reference: Published figures to print beside ours.
@@ -158,6 +164,8 @@ class Config(BaseModel):
     local: dict[str, Any] | None = None
     term: dict[str, Any] | None = None
     term_weight: NonNegativeFloat | None = None
+    new_items: dict[str, Any] | None = None
+    new_users: dict[str, Any] | None = None
     choose_by: str = "ndcg@10"
     reference: Reference | None = None
     search: dict[str, Any] = {}
@@ -181,12 +189,12 @@ class Config(BaseModel):
     def _complete(self) -> Self:
         parse(self.choose_by)
         self._check_together()
-        for key in ("text", "loss", "segmenter", "term", "local"):
+        for key in ("text", "loss", "segmenter", "term", "local", "new_items", "new_users"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
         if self.encoder is not None:
-            features = None if self.text is None else torch.zeros(2, 1)  # an encoder may refuse any
+            features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
             encoder = ENCODERS.create(self.encoder, 1, 2, features)
             for spec in self.regularizers:
                 REGULARIZERS.create(spec).check(encoder)
@@ -201,13 +209,24 @@ class Config(BaseModel):
         """Refuse parts that exclude or need one another."""
         if (self.baseline is None) == (self.encoder is None):
             raise ConfigError("a config needs either 'encoder' or 'baseline'")
-        of_encoders = ("text", "regularizers", "segmenter", "head", "local", "term")
+        of_encoders = ("regularizers", "segmenter", "head", "local", "term")
         if self.baseline is not None and any(getattr(self, key) for key in of_encoders):
-            raise ConfigError("a 'baseline' takes no text, regularizers, segmenter, head, local or term")
+            raise ConfigError("a 'baseline' takes no regularizers, segmenter, head, local or term")
+        if self.baseline is not None and self.text is not None and self.new_items is None:
+            raise ConfigError("a 'baseline' takes 'text' for 'new_items' only; name a way, or leave text out")
+        if self.new_items is not None and self.text is None:
+            raise ConfigError("'new_items' are scored by their texts and need a 'text' encoder")
         if (self.segmenter is None) != (self.head is None and self.local is None):
             raise ConfigError("'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'")
         if self.term_weight is not None and self.term is None:
             raise ConfigError("'term_weight' needs a 'term' to weigh; name one, or leave it out")
+
+    @property
+    def encoder_takes_text(self) -> bool:
+        """Whether the encoder is given text features; one that takes none leaves them to ``new_items``."""
+        if self.text is None or self.encoder is None:
+            return False
+        return self.new_items is None or ENCODERS.find(self.encoder["name"]).takes_features
 
     def _check_loss(self, head: SegmentHead) -> None:
         """Refuse a loss that multiplies whole tables where scores are no dot products."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import scipy.sparse as sp
 import torch
@@ -33,8 +33,10 @@ class Encoder(Component, nn.Module, ABC):
     Attributes:
         dim: Size of the vectors, ``d``.
         item_features: Features that the encoder keeps, ``[I, f]``, or None.
+        takes_features: Whether item features are of use to the class.
     """
 
+    takes_features: ClassVar[bool] = True
     dim: int
     item_features: Tensor | None
 

@@ -50,6 +50,7 @@ class SpectralFilter(Encoder):
         ConfigError: If item features are given.
     """
 
+    takes_features = False
     basis: Tensor
 
     def __init__(

@@ -14,7 +14,7 @@ from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
 from gnnseg.scoring.item_graph import ItemGraph
 from gnnseg.scoring.local import LocalScorer, MemberItems, MemberLift, strongest
-from gnnseg.scoring.simple import Constant, DotProduct, Mixture
+from gnnseg.scoring.simple import Constant, DotProduct, Known, Mixture
 from gnnseg.scoring.vectors import Vectors, as_vectors, item_vectors
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Histories",
     "HistoryScorer",
     "ItemGraph",
+    "Known",
     "LocalScorer",
     "MemberItems",
     "MemberLift",
@@ -66,6 +67,10 @@ def rebuild(kind: Any, state: Mapping[str, Tensor]) -> Scorer:
     if isinstance(kind, list):
         parts = [rebuild(part, _under(f"scorers.{number}.", state)) for number, part in enumerate(kind)]
         return Mixture(parts, state["weights"])
+    if "continued" in kind:
+        whole = rebuild(kind["continued"], _under("whole.", state))
+        history = Histories(**_under("history.", state), num_items=whole.num_items)
+        return Continued(whole, history, *(state[name] for name in ("warm", "cold", "weights", "rule")))
     local = rebuild(kind["local"], _under("local.", state))
     if not isinstance(local, LocalScorer):
         raise TypeError(f"{kind['local']} is no local scorer")

@@ -111,3 +111,25 @@ class Mixture(Scorer):
                 scores: Tensor = scorer.score(users)  # type: ignore[operator]
                 total.addcdiv_(scores, spread(scores), value=weight)
         return total
+
+
+class Known(Scorer):
+    """Scores of some users, computed once to be used many times.
+
+    Args:
+        scorer: Computes them.
+        users: Rows of users, sorted, ``[n]``; others cannot be scored.
+    """
+
+    users: Tensor
+    scores: Tensor
+
+    def __init__(self, scorer: Scorer, users: Tensor) -> None:
+        super().__init__()
+        self.num_items = scorer.num_items
+        self.register_buffer("users", users)
+        self.register_buffer("scores", torch.cat([scorer.score(some) for some in users.split(512)]))
+
+    def score(self, users: Tensor) -> Tensor:
+        """``[B] -> [B, I]``."""
+        return self.scores[torch.searchsorted(self.users, users)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.scoring.base import Scorer, spread
+from gnnseg.scoring.continued import Continued
 from gnnseg.scoring.gated import Gated
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.local import MemberLift
@@ -55,6 +56,9 @@ def as_vectors(scorer: Scorer, num_users: int) -> Vectors | None:
         return _mixture(scorer, num_users)
     if isinstance(scorer, Gated):
         return _gated(scorer, num_users)
+    if isinstance(scorer, Continued):
+        whole = as_vectors(scorer.whole, num_users)
+        return whole and whole._replace(left_out=(*whole.left_out, "what texts say of new items"))
     return None
 
 
@@ -63,7 +67,7 @@ def item_vectors(scorer: Scorer) -> Tensor | None:
     if isinstance(scorer, Mixture):
         found = [item_vectors(part) for part in scorer.scorers]  # type: ignore[arg-type]
         return next((vectors for vectors in found if vectors is not None), None)
-    if isinstance(scorer, Gated):
+    if isinstance(scorer, Gated | Continued):
         return item_vectors(scorer.whole)
     vectors = getattr(scorer, "items", None)
     return vectors if isinstance(vectors, Tensor) and vectors.ndim == 2 and vectors.shape[1] else None

@@ -154,11 +154,9 @@ class ByColumn(Centred):
         check_users(embeddings.users, 1)
         data = _needed(users, self)
         found = [values_of(data.column(name, graph.num_users), self.num_bins, name) for name in self.columns]
-        values = [None if None in row else ", ".join(map(str, row)) for row in zip(*found, strict=True)]
-        names = self._names(Counter(value for value in values if value is not None))
-        column = {name: position for position, name in enumerate(names)}
-        other = column.get("other", -1)
-        place = np.array([-1 if value is None else column.get(value, other) for value in values])
+        names, place = combined(list(zip(*found, strict=True)), self.min_users)
+        if not names:
+            raise DataError(f"no user has a value in every one of {', '.join(self.columns)}")
         shares = (place[:, None] == np.arange(len(names))).astype(np.float64)
         self.learn_groups(embeddings.users, torch.from_numpy(shares))
         # bytes in float32, as all that is learned
@@ -171,15 +169,6 @@ class ByColumn(Centred):
         """The values of each segment, such as ``gender F, age 25 to 34``."""
         self.check_learned("known_as")
         return tuple(json.loads(bytes(self.known_as.to(torch.uint8).tolist())))
-
-    def _names(self, counts: Counter[str]) -> list[str]:
-        """Names of segments, the largest first."""
-        if not counts:
-            raise DataError(f"no user has a value in every one of {', '.join(self.columns)}")
-        ordered = sorted(counts, key=lambda value: (-counts[value], value))
-        large = [value for value in ordered if counts[value] >= self.min_users]
-        rest = sum(counts.values()) - sum(counts[value] for value in large)
-        return [*large, "other"] if rest >= self.min_users or not large else large
 
 
 def _needed(users: UserData | None, by: Centred) -> UserData:
@@ -201,6 +190,28 @@ def borders(values: np.ndarray, count: int) -> np.ndarray:
     following = np.searchsorted(ordered, below, side="right")
     inside = following < len(ordered)
     return np.asarray((below[inside] + ordered[following[inside]]) / 2)
+
+
+def combined(rows: Sequence[tuple[str | None, ...]], min_users: int) -> tuple[list[str], np.ndarray]:
+    """Groups of users by what is said of them, the largest first.
+
+    Args:
+        rows: One a user.
+        min_users: Smaller groups are joined as "other", the last, if they are that many together.
+
+    Returns:
+        The groups' names, and each user's group, ``[U]``; -1 where a value is not known or nothing fits.
+    """
+    values = [None if None in row else ", ".join(map(str, row)) for row in rows]
+    counts = Counter(value for value in values if value is not None)
+    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+    large = [value for value in ordered if counts[value] >= min_users]
+    rest = sum(counts.values()) - sum(counts[value] for value in large)
+    names = [*large, "other"] if counts and (rest >= min_users or not large) else large
+    column = {name: position for position, name in enumerate(names)}
+    other = column.get("other", -1)
+    place = np.array([-1 if value is None else column.get(value, other) for value in values])
+    return names, place
 
 
 def values_of(column: np.ndarray, num_bins: int, name: str) -> list[str | None]:

@@ -1,10 +1,9 @@
-"""Texts to vectors: a pretrained transformer, or TF-IDF when asked for."""
+"""Texts to vectors: a pretrained transformer, TF-IDF, the years they name, or several of these."""
 
-from gnnseg.components import Kind
 from gnnseg.text.base import TextEncoder
+from gnnseg.text.joined import TEXT_ENCODERS, Joined
 from gnnseg.text.tfidf import TfidfEncoder
 from gnnseg.text.transformer import TransformerEncoder
+from gnnseg.text.years import YearEncoder
 
-__all__ = ["TEXT_ENCODERS", "TextEncoder", "TfidfEncoder", "TransformerEncoder"]
-
-TEXT_ENCODERS: Kind[TextEncoder] = Kind("text encoder", TextEncoder, "gnnseg.text")
+__all__ = ["TEXT_ENCODERS", "Joined", "TextEncoder", "TfidfEncoder", "TransformerEncoder", "YearEncoder"]

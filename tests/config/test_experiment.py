@@ -125,7 +125,7 @@ class TestBadContent:
             ({"baseline": "Popularity"}, "needs either 'encoder' or 'baseline'"),
             (
                 {"encoder": None, "baseline": "Popularity"},
-                "takes no text, regularizers, segmenter, head, local or term",
+                "takes no regularizers, segmenter, head, local or term",
             ),
             (
                 {
@@ -136,7 +136,7 @@ class TestBadContent:
                     "baseline": "EASE",
                     "term": "EASE",
                 },
-                "takes no text, regularizers, segmenter, head, local or term",
+                "takes no regularizers, segmenter, head, local or term",
             ),
             ({"head": None}, "'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'"),
             ({"segmenter": None}, "'segmenter' needs a 'head' or a 'local' model, and they need a"),
@@ -150,7 +150,15 @@ class TestBadContent:
                     "baseline": "EASE",
                     "local": "Lift",
                 },
-                "takes no text, regularizers, segmenter, head, local or term",
+                "takes no regularizers, segmenter, head, local or term",
+            ),
+            (
+                {"text": None, "new_items": "TextRidge"},
+                "'new_items' are scored by their texts and need a 'text'",
+            ),
+            (
+                {"encoder": None, "segmenter": None, "head": None, "baseline": "EASE"},
+                "takes 'text' for 'new_items' only",
             ),
             ({"dataset": None}, "'dataset'"),
             ({"dataset": {}}, "'dataset.source' is missing"),

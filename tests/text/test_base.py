@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from gnnseg.errors import DataError
-from gnnseg.text import TEXT_ENCODERS, TfidfEncoder, TransformerEncoder
+from gnnseg.text import TEXT_ENCODERS, Joined, TfidfEncoder, TransformerEncoder, YearEncoder
 from gnnseg.text.base import as_texts
 
 
@@ -28,8 +28,10 @@ def test_what_is_no_text(texts: list[str], message: str) -> None:
 
 def test_namespace_is_the_registry() -> None:
     assert TEXT_ENCODERS.classes() == {
+        "Joined": Joined,
         "TfidfEncoder": TfidfEncoder,
         "TransformerEncoder": TransformerEncoder,
+        "YearEncoder": YearEncoder,
     }
     encoder = TEXT_ENCODERS.create({"name": "TransformerEncoder", "pooling": "cls"})
     assert isinstance(encoder, TransformerEncoder)
