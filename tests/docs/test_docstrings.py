@@ -17,6 +17,8 @@ from gnnseg.encoders import ENCODERS
 from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
+from gnnseg.new_items import NEW_ITEMS
+from gnnseg.new_users import NEW_USERS
 from gnnseg.regularizers import REGULARIZERS
 from gnnseg.sampling import SAMPLERS
 from gnnseg.segments import SEGMENTERS
@@ -27,9 +29,9 @@ ARRAY = re.compile(r"(Tensor|\w*Array|Counts|np\.ndarray|sp\.csr_matrix)( \| Non
 SHAPE = re.compile(r"\[[^\]]*\]|scalar")
 SOURCE = re.compile(r"arXiv|et al\.|\b10\.\d{4}/|\b\d{4}\.\d{4,5}\b|\b[A-Z]\w+ \d{4}\b")
 MODELS: list[Kind[Any]] = [ENCODERS, HEADS, LOCAL_MODELS, LOSSES, REGULARIZERS, SAMPLERS, SEGMENTERS]
-MODELS += [BASELINES, TEXT_ENCODERS]
+MODELS += [BASELINES, NEW_ITEMS, NEW_USERS, TEXT_ENCODERS]
 OWN = {"BinaryCrossEntropy", "ByColumn", "ByTime", "Hard", "Lift", "OneSegment", "Popularity", "Random"}
-OWN |= {"Shared", "Uniform", "Views"}
+OWN |= {"GroupPrior", "Joined", "Shared", "Uniform", "Views", "YearEncoder"}
 """What no paper is needed for: controls, sums of what has one, and textbook formulas."""
 
 
