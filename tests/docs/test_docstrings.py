@@ -26,7 +26,7 @@ from gnnseg.text import TEXT_ENCODERS
 from tests.docs.public import Public, docstring, modules, named, public
 
 ARRAY = re.compile(r"(Tensor|\w*Array|Counts|np\.ndarray|sp\.csr_matrix)( \| None)?$")
-SHAPE = re.compile(r"\[[^\]]*\]|scalar")
+SHAPE = re.compile(r"\[[^\]]*\]|scalar|any shape")
 SOURCE = re.compile(r"arXiv|et al\.|\b10\.\d{4}/|\b\d{4}\.\d{4,5}\b|\b[A-Z]\w+ \d{4}\b")
 MODELS: list[Kind[Any]] = [ENCODERS, HEADS, LOCAL_MODELS, LOSSES, REGULARIZERS, SAMPLERS, SEGMENTERS]
 MODELS += [BASELINES, NEW_ITEMS, NEW_USERS, TEXT_ENCODERS]
