@@ -39,10 +39,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working directory of a reader, whose own modules are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
+    others = {name: sys.modules.pop(name) for name in mylab()}  # of the tests of an installed package
     yield tmp_path
-    for module in [m for m in set(sys.modules) - known if m.partition(".")[0] == "mylab"]:
-        del sys.modules[module]
+    for name in mylab():
+        del sys.modules[name]
+    sys.modules.update(others)
+
+
+def mylab() -> list[str]:
+    """Modules of the reader's package that are loaded."""
+    return [module for module in sys.modules if module.partition(".")[0] == "mylab"]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name)
