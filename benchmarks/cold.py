@@ -2,8 +2,8 @@
 
 Everything is chosen on validation items or users, which are others than those of test. Prints JSON.
 
-    python benchmarks/cold.py items --dataset movielens --seeds 3 --out benchmarks/results/cold-movielens.json
-    python benchmarks/cold.py users --dataset movielens-1m --data /work/data/movielens-1m --seeds 3
+    python benchmarks/cold.py items --dataset movielens --seeds 3 --out cold-items.json
+    python benchmarks/cold.py users --data /work/data/movielens-1m --seeds 3
 """
 
 from __future__ import annotations
@@ -22,30 +22,26 @@ from shared import dataset_config
 from gnnseg import files
 from gnnseg.arrivals import try_places
 from gnnseg.baselines import EASE
-from gnnseg.data import Dataset, Interactions, Parts, UserData
-from gnnseg.data.splits import ColdItems, ColdUsers
+from gnnseg.config import Config, load_config
+from gnnseg.data import Dataset, Interactions, Parts
+from gnnseg.data.splits import ColdItems
 from gnnseg.evaluation import Evaluation, evaluate, evaluate_cold_items
-from gnnseg.gates import gated
-from gnnseg.graph import BipartiteGraph, Embeddings
-from gnnseg.local import Lift
+from gnnseg.fitting import fit_scorer
+from gnnseg.graph import BipartiteGraph
 from gnnseg.new_items import ContentKNN, NewItems, TextRidge
-from gnnseg.prepared import load_dataset
-from gnnseg.scoring import Among, Constant, Continued, Gates, LocalScorer, Mixture, NewUsers, Scorer
-from gnnseg.segments import ByColumn
+from gnnseg.pipeline import run
+from gnnseg.prepared import Prepared, load_dataset, prepare
+from gnnseg.scoring import Among, Continued, Scorer
+from gnnseg.stages import Progress
 from gnnseg.statistics import compare
 from gnnseg.text import Joined, TransformerEncoder
+from gnnseg.tracking import Clock, Tracker
 
 MAX_USERS = 4_000
 """Users that settings are chosen on, at most."""
 
-WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
-"""Of the group's lift, in standard deviations of the scores."""
-
-POPULARITY = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-"""Of popularity beside what a history says, both in standard deviations."""
-
-PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0)
-"""Of ``Lift``: pseudo-interactions with each item."""
+METRIC, LENGTH = "ndcg@10", 5
+"""What cold users are compared with users trained on by, and with how many items."""
 
 
 def text_features(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -140,80 +136,33 @@ def means(found: dict[str, Evaluation]) -> dict[str, dict[str, float]]:
     return {kind: one.means for kind, one in found.items()}
 
 
-def users_once(dataset: Dataset, groupings: list[list[list[str]]], ridge: float, seed: int) -> dict[str, Any]:
-    """Each length of history: the prior's weight chosen on validation users, read on those of test."""
-    split = ColdUsers(seed=seed)
-    parts = split.split(dataset)
-    shape = dataset.num_users, dataset.num_items
-    train = parts.train.matrix(*shape)
-    graph = BipartiteGraph(train)
-    nothing = Embeddings(torch.zeros(shape[0], 1), torch.zeros(shape[1], 1))
-    data = UserData.of(dataset, parts.train)
-
-    def members(columns: list[str]) -> torch.Tensor:
-        groups = ByColumn(columns=columns)
-        return groups.fit(graph, nothing, np.random.default_rng(seed), data).memberships
-
-    scorer = EASE(regularization=ridge).fit(graph)
-    counts = np.bincount(parts.train.items, minlength=shape[1])
-    popular = Constant(torch.from_numpy(np.log(np.maximum(counts, 0.5))))
-    known = np.isin(np.arange(shape[0]), parts.train.users)
-    valid, test = (part[~known[part.users]] for part in (parts.valid, parts.test))
-    priors = []
-    for groups, prior in itertools.product(groupings, PRIORS):
-        shares = torch.cat([members(columns) for columns in groups], dim=1)
-        priors.append((Lift(prior=prior).fit(graph, shares), {"groups": groups, "prior": prior}))
-    told: dict[str, Any] = {}
-    for length in split.histories:
-        history = parts.histories(length).matrix(*shape)
-
-        def judged(one: Scorer, history: sp.csr_matrix = history) -> float:
-            return evaluate(one, valid, history, ["ndcg@10"]).means["ndcg@10"]
-
-        wholes: list[tuple[Scorer, float]] = [(popular, 0.0)]
-        if length:
-            folded = NewUsers.build(scorer, history)
-            wholes = [(Mixture([folded, popular], torch.tensor([1.0, v])), v) for v in POPULARITY]
-        whole, share = max(wholes, key=lambda one: judged(one[0]))
-        if not length:  # who the groups are is settled where nothing else is known
-            lift, about = max(priors, key=lambda one: judged(with_lift(whole, one[0], 0.7)))
-        weight = max(WEIGHTS, key=lambda w: judged(with_lift(whole, lift, w)))
-        alone, added = (
-            evaluate(one, test, history, ["ndcg@10"]) for one in (whole, with_lift(whole, lift, weight))
-        )
-        values = [one.per_user["ndcg@10"] for one in (added, alone)]
-        tested = compare(*values, np.random.default_rng(0))
-        told[str(length)] = {
-            "popularity": share,
-            "weight": weight,
-            "without_prior": alone.means["ndcg@10"],
-            "with_prior": added.means["ndcg@10"],
-            "relative": tested.relative,
-            "p": tested.p,
-            "users": tested.users,
-            **(about if not length else {}),
-        }
-        if length:
-            told[str(length)]["fold_in_alone"] = evaluate(folded, test, history, ["ndcg@10"]).means["ndcg@10"]
-    told["5 items trained on"] = trained_with(parts, 5, ridge, shape, known)
-    told["5 items folded in over trained on"] = told["5"]["fold_in_alone"] / told["5 items trained on"]
-    return told
+def users_once(name: str, folder: Path | None, seed: int) -> dict[str, Any]:
+    """A shipped config on one division: what cold users get, and what they would when trained on."""
+    config = load_config(name)
+    split = {**config.dataset.split, "seed": seed}
+    dataset = dataset_config(config.dataset.name, folder).model_copy(update={"split": split})
+    config = config.model_copy(update={"dataset": dataset})
+    data = prepare(config.dataset, torch.device("cpu"))
+    result = run(config, prepared=data)
+    told: dict[str, Any] = {"settings": result.new_users, "lengths": result.cold_users}
+    trained = trained_with(config, data, LENGTH)
+    folded = told["lengths"][str(LENGTH)]["by_history"][METRIC]["mean"]
+    return {**told, "trained": trained, "folded_in_over_trained": folded / trained}
 
 
-def with_lift(whole: Scorer, lift: LocalScorer, weight: float) -> Scorer:
-    """Scores of new users plus what their group likes more than others, in spreads of the scores."""
-    gates = Gates(weight, np.inf, np.ones(lift.memberships.shape[1]))
-    return gated(whole, lift, gates, np.zeros(len(lift.memberships)))
-
-
-def trained_with(parts: Parts, length: int, ridge: float, shape: tuple[int, int], known: np.ndarray) -> float:
-    """ndcg@10 of the test users when the model was trained with their first items."""
-    history = parts.histories(length).matrix(*shape)
-    test = parts.test[~known[parts.test.users]]
-    tested = np.isin(np.arange(shape[0]), test.users)
-    both = sp.csr_matrix(parts.train.matrix(*shape) + sp.diags(tested.astype(np.float32)) @ history)
-    scorer = EASE(regularization=ridge).fit(BipartiteGraph(both))
-    return evaluate(scorer, test, history, ["ndcg@10"]).means["ndcg@10"]
+def trained_with(config: Config, data: Prepared, length: int) -> float:
+    """The metric of the test users when the model was trained with their first items, too."""
+    shape = data.train.shape
+    test = data.parts.test[data.lengths[data.parts.test.users] == 0]
+    given = data.parts.histories(length)
+    given = given[np.isin(given.users, test.users)]
+    train = (data.parts.train + given).matrix(*shape)
+    valid = data.of_known_users(data.parts.valid)
+    parts = Parts(data.parts.train + given, valid, data.parts.test)
+    whole = Prepared(data.config, data.dataset, parts, BipartiteGraph(train), train, train)
+    without = config.model_copy(update={"new_users": None})
+    scorer = fit_scorer(without, whole, Progress(), Tracker(), Clock()).scorer
+    return evaluate(scorer, test, given.matrix(*shape), [METRIC]).means[METRIC]
 
 
 def main() -> None:
@@ -222,28 +171,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["items", "users"])
-    parser.add_argument("--dataset", default="movielens", help="shipped name")
+    parser.add_argument("--dataset", default="movielens", help="of items: shipped name")
+    parser.add_argument(
+        "--config", default="movielens-1m-cold-users/full", help="of users: a config whose split is ColdUsers"
+    )
     parser.add_argument("--data", type=Path, help="folder of the files")
     parser.add_argument("--seeds", type=int, default=3, help="divisions")
     parser.add_argument("--ridge", type=float, default=200.0, help="regularization of EASE")
-    parser.add_argument(
-        "--columns",
-        nargs="+",
-        default=["gender,age", "gender,age+occupation", "gender,age,occupation"],
-        help="groupings to choose from: columns joined by commas, groupings added up by +",
-    )
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--out", type=Path, help="file to write the JSON to as well")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    dataset = load_dataset(dataset_config(options.dataset, options.data))
     if options.what == "items":
-        features = text_features(dataset)
+        dataset = load_dataset(dataset_config(options.dataset, options.data))
+        features, about = text_features(dataset), options.dataset
         runs = [items_once(dataset, features, options.ridge, seed) for seed in range(options.seeds)]
     else:
-        groupings = [[part.split(",") for part in one.split("+")] for one in options.columns]
-        runs = [users_once(dataset, groupings, options.ridge, seed) for seed in range(options.seeds)]
-    result = {"benchmark": f"cold {options.what}", "dataset": options.dataset, "runs": runs}
+        about = options.config
+        runs = [users_once(about, options.data, seed) for seed in range(options.seeds)]
+    result = {"benchmark": f"cold {options.what}", "of": about, "runs": runs}
     print(json.dumps(result, indent=2))
     if options.out is not None:
         files.write_json(options.out, result)

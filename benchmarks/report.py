@@ -139,34 +139,35 @@ def peers(dataset: str) -> str:
 
 
 def cold_items() -> str:
-    """Items without interactions on the bundled MovieLens."""
-    runs = read("movielens/cold-items.json")["runs"]
-    ways = [name for name in runs[0] if not name.startswith("ratio")]
-    rows = []
-    for way in ways:
-        cells = [_each([run[way][kind]["recall@20"] for run in runs]) for kind in ("cold", "cold_in_all")]
-        rows.append([way, *cells])
-    ratios = [
-        f"{kind}: " + ", ".join(f"{run[f'ratio, {kind}']['ratio']:.2f}" for run in runs)
-        for kind in ("minilm", "minilm+words")
-    ]
-    header = ["recall@20 of cold items", "among cold items", "in the whole catalogue"]
-    note = f"Ridge over content kNN in each of {len(runs)} divisions, {'; '.join(ratios)}."
-    return f"{markdown(header, rows)}\n\n{note}"
+    """Items without interactions on every dataset that was measured."""
+    tables = []
+    for path in sorted(RESULTS.glob("*/cold-items.json")):
+        runs = read(f"{path.parent.name}/cold-items.json")["runs"]
+        rows = []
+        for way in [name for name in runs[0] if not name.startswith("ratio")]:
+            kinds = ("cold", "cold_in_all")
+            rows.append([way, *(_each([run[way][kind]["recall@20"] for run in runs]) for kind in kinds)])
+        header = [f"{path.parent.name}, recall@20", "among cold items", "in the whole catalogue"]
+        ratios = [name for name in runs[0] if name.startswith("ratio")]
+        told = [f"{name[7:]} " + ", ".join(f"{run[name]['ratio']:.2f}" for run in runs) for name in ratios]
+        note = f"Ridge over content kNN in each of {len(runs)} divisions, by text vectors of both; "
+        tables.append(f"{markdown(header, rows)}\n\n{note}{'; '.join(told)}.")
+    return "\n\n".join(tables)
 
 
 def cold_users() -> str:
     """Users without training interactions on MovieLens-1M."""
     runs = read("movielens-1m/cold-users.json")["runs"]
     rows = []
-    for length in [key for key in runs[0] if key.isdigit()]:
-        found = [run[length] for run in runs]
-        alone = _each([one["fold_in_alone"] for one in found]) if "fold_in_alone" in found[0] else ""
-        cells = [_each([one[key] for one in found]) for key in ("without_prior", "with_prior")]
-        gains = ", ".join(f"{100 * one['relative']:+.1f}%" for one in found)
-        rows.append([length, alone, *cells, gains, f"{max(one['p'] for one in found):.2g}"])
+    for length in runs[0]["lengths"]:
+        found = [run["lengths"][length] for run in runs]
+        kinds = ("by_history", "with_popularity", "with_groups")
+        cells = [_each([one[kind]["ndcg@10"]["mean"] for one in found]) for kind in kinds]
+        gains = [one["gain"]["ndcg@10"] for one in found]
+        told = ", ".join(f"{100 * gain['relative']:+.1f}%" for gain in gains)
+        rows.append([length, *cells, told, f"{max(gain['p'] for gain in gains):.2g}"])
     header = ["items known", "fold-in alone", "with popularity", "and the group's lift", "gain", "largest p"]
-    shares = ", ".join(f"{100 * run['5 items folded in over trained on']:.1f} %" for run in runs)
+    shares = ", ".join(f"{100 * run['folded_in_over_trained']:.1f} %" for run in runs)
     note = f"{len(runs)} divisions. 5 items folded in over the same items trained with: {shares}."
     return f"{markdown(header, rows)}\n\n{note}"
 

@@ -106,17 +106,18 @@ def source(path: Path) -> ast.Module:
 
 
 def public(path: Path) -> list[str]:
-    """Names that a module exports: those of ``__all__``, else all that it defines without an underscore."""
+    """Names that a module exports or defines, without those that begin with an underscore."""
+    exported: list[str] = []
     defined = []
     for node in source(path).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         if names == ["__all__"]:
-            return list(ast.literal_eval(node.value))
+            exported = list(ast.literal_eval(node.value))
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names = [node.name]
         defined += [name for name in names if not name.startswith("_")]
-    return defined
+    return list(dict.fromkeys([*exported, *defined]))
 
 
 def modules(path: Path, above: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[str]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from torch.nn import functional as F
 
 from gnnseg import environment
-from gnnseg.checkpoint import SavedRun, save_prior, save_run
+from gnnseg.checkpoint import SavedRun, graph_of, load_prior, save_prior, save_run
 from gnnseg.cold import cold_items, cold_users
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
@@ -21,6 +21,7 @@ from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer, newcomers_of
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
+from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.run_folder import (
     finished_folder,
@@ -232,7 +233,17 @@ def evaluate_run(
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
     told = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
-    return told if split == "valid" else {**told, "cold_items": cold_items(saved.scorer, data)}
+    if split == "valid":
+        return told
+    cold = {"cold_items": cold_items(saved.scorer, data), "cold_users": _cold_users_of(saved, data)}
+    return told | {key: value for key, value in cold.items() if value is not None}
+
+
+def _cold_users_of(saved: SavedRun, data: Prepared) -> dict[str, Any] | None:
+    prior = load_prior(saved.folder) if saved.config.new_users is not None else None
+    model, name = saved.model(), (saved.config.baseline or {}).get("name")
+    graph = None if model is None else graph_of(saved)
+    return cold_users(Newcomers(saved.scorer.cpu(), model, graph, name), prior, data)
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:

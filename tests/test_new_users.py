@@ -10,13 +10,14 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from gnnseg.checkpoint import load_run
 from gnnseg.config import load_dataset_config
 from gnnseg.data import Interactions, UserData
 from gnnseg.errors import ConfigError
 from gnnseg.explain import explain
 from gnnseg.graph import BipartiteGraph
 from gnnseg.new_users import GroupPrior, Prior
-from gnnseg.pipeline import Run, fit
+from gnnseg.pipeline import Run, evaluate_run, fit
 from gnnseg.recommend import Recommender
 from gnnseg.scoring import Constant
 from tests.cli.invoking import misuse, printed
@@ -80,6 +81,11 @@ def test_a_saved_run_recommends_by_the_table(made: tuple[Run, Path]) -> None:
     nobody = recommender.recommend_for(["i00"], k=8)
     known = recommender.recommend_for(["i00"], k=8, about={"age": "21"})
     assert [one.item for one in nobody] != [one.item for one in known]
+
+
+def test_a_saved_run_is_measured_the_same(made: tuple[Run, Path]) -> None:
+    found = evaluate_run(load_run(made[1]), "test")["cold_users"]
+    assert found == made[0].cold_users
 
 
 def test_explanations_add_up(made: tuple[Run, Path]) -> None:

@@ -32,12 +32,15 @@ def evaluate(run: str, split: str, device: str, json_: bool, quiet: bool) -> Non
 
 def _show(run: str, split: str, result: dict[str, Any]) -> None:
     from gnnseg.cli.progress import out, table
+    from gnnseg.report.cold import cold_lines
 
     rows = [
         [name, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"]
         for name, i in result[f"{split}_intervals"].items()
     ]
     out.print(table(f"{run}: {split}", ["metric", "mean", "95 % interval"], rows))
+    for line in cold_lines(result):
+        out.print(line, highlight=False)
     if not result["segments"]:
         return
     metrics = list(result["segments"][0]["metrics"])[:2]

@@ -118,6 +118,7 @@ def _show_chosen(found: Found) -> None:
 def _show(result: Run, out: Path) -> None:
     from gnnseg.cli import progress
     from gnnseg.report.ablation import local_verdict
+    from gnnseg.report.cold import cold_lines
 
     intervals = result.test.intervals()
     rows = [[m, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"] for m, i in intervals.items()]
@@ -138,6 +139,8 @@ def _show(result: Run, out: Path) -> None:
         progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)
     if result.local is not None:
         progress.out.print(local_verdict(result.local), highlight=False)
+    for line in cold_lines(result.metrics):
+        progress.out.print(line, highlight=False)
     progress.out.print(f"Saved in {out}", highlight=False, soft_wrap=True)
     user = next(iter(result.data.dataset.users))
     progress.out.print(f"Next: gnnseg recommend {out} --user {user}", highlight=False, soft_wrap=True)
