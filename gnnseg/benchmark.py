@@ -75,6 +75,10 @@ def benchmark(
     Returns:
         Content of ``results.json``. The last model is compared with each of the others, user by user, on the
         mean over seeds.
+
+    Raises:
+        ConfigError: For no seed, an unknown dataset or model, or a config of another dataset.
+        GnnsegError: For anything else that a user can mend.
     """
     started = time.perf_counter()
     tracker = tracker or Tracker()

@@ -106,7 +106,17 @@ def save_run(
     train: sp.csr_matrix,
     seen: sp.csr_matrix,
 ) -> None:
-    """Write everything that :func:`load_run` reads back."""
+    """Write everything that :func:`load_run` reads back.
+
+    Args:
+        folder: Of the run.
+        config: Resolved.
+        dataset: Whose ids and texts are kept.
+        scorer: What ranks.
+        model: What was trained, or None for a baseline.
+        train: What it was trained on, ``[U, I]``.
+        seen: What is never recommended, ``[U, I]``.
+    """
     memberships = None if model is None or model.segmenter is None else model.segmenter.memberships
     features = None if model is None else model.encoder.item_features
     sizes = {
@@ -166,7 +176,11 @@ def load_run(folder: str | Path) -> SavedRun:
 
 
 def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRecommender:
-    """Rebuild the model of a run from its config, sizes, weights and training graph."""
+    """Rebuild the model of a run from its config, sizes, weights and training graph.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or the weights do not fit the config.
+    """
     header = _header(folder)
     features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
     encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)

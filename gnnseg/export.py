@@ -26,7 +26,11 @@ MAX_USERS = 1000
 
 
 def run_digest(folder: Path) -> str:
-    """``sha256:...`` over what a run recommends by: its tables and ids, wherever the folder lies."""
+    """``sha256:...`` over what a run recommends by: its tables and ids, wherever the folder lies.
+
+    Raises:
+        CheckpointError: If one of its files cannot be read.
+    """
     sha = hashlib.sha256()
     for name in ("embeddings.safetensors", "users.json", "items.json"):
         try:

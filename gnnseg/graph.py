@@ -37,7 +37,14 @@ class Embeddings(NamedTuple):
 
 
 def csr_tensor(crow: Tensor, col: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """A sparse CSR tensor from parts known to be valid, without torch's notes that the layout is in beta."""
+    """A sparse CSR tensor from parts known to be valid, without torch's notes that the layout is in beta.
+
+    Args:
+        crow: Where each row starts, ``[rows + 1]``.
+        col: Columns of the entries, ``[n]``.
+        values: The entries, ``[n]``.
+        size: Rows and columns.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
         warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled", UserWarning)

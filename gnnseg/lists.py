@@ -42,7 +42,7 @@ def write_lists(
         recommender: Of a loaded run.
         path: Ends in .parquet, .csv or .jsonl; whole or absent.
         k: Length of a list.
-        rows: Of users; None for all.
+        rows: Of users, ``[m]``; None for all.
         rules: What lists must keep to.
         texts: Whether to write the items' texts.
         tracker: Shown the progress.

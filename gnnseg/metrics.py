@@ -90,12 +90,11 @@ def beyond_accuracy(items: Counts, popularity: Counts, features: Array | None = 
         features: Unit vectors of the items' texts, ``[I, f]``, or None.
 
     Returns:
-        * ``coverage``: share of the catalogue that anybody is shown;
-        * ``gini``: inequality of exposure over the catalogue, 0 (equal) to 1;
-        * ``popularity``: mean training interactions of shown items;
-        * ``novelty``: mean self-information of shown items in bits, ``-log2`` of their share of interactions
-          (Vargas and Castells 2011, doi 10.1145/2043932.2043955), unseen items counted as seen once;
-        * ``diversity``: mean cosine distance between two items of a list, with features only.
+        ``coverage``, share of the catalogue that anybody is shown; ``gini``, inequality of exposure over the
+        catalogue, 0 (equal) to 1; ``popularity``, mean training interactions of shown items; ``novelty``,
+        mean self-information of shown items in bits, ``-log2`` of their share of interactions (Vargas and
+        Castells 2011, doi 10.1145/2043932.2043955), unseen items counted as seen once; ``diversity``, mean
+        cosine distance between two items of a list, with features only.
     """
     exposure = np.bincount(items.ravel(), minlength=len(popularity))
     share = np.maximum(popularity, 1) / max(1, int(popularity.sum()))

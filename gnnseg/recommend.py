@@ -217,7 +217,11 @@ class Recommender:
 
     @cached_property
     def text_directions(self) -> torch.Tensor:
-        """Unit vectors of the items' texts, ``[I, f]``."""
+        """Unit vectors of the items' texts, ``[I, f]``.
+
+        Raises:
+            ConfigError: If the run keeps no texts.
+        """
         if self.run.texts is None:
             raise ConfigError(f"the items of '{self.run.folder}' have no texts; diversify on 'vectors'")
         return TfidfEncoder(min_count=1).encode(self.run.texts)

@@ -63,7 +63,11 @@ def free_folder(folder: Path) -> Path:
 
 
 def refuse_interrupted(folder: Path) -> None:
-    """Raise a CheckpointError if an interrupted run that can be resumed lies beside ``folder``."""
+    """Refuse to make a run where an interrupted one waits to go on.
+
+    Raises:
+        CheckpointError: If an interrupted run that can be resumed lies beside ``folder``.
+    """
     partial = partial_folder(folder)
     if _resumable(partial):
         raise CheckpointError(
@@ -72,7 +76,11 @@ def refuse_interrupted(folder: Path) -> None:
 
 
 def refuse_existing(folder: Path) -> None:
-    """Raise a CheckpointError if ``folder`` exists and is not empty, or is not a name to give."""
+    """Refuse a folder that something is in.
+
+    Raises:
+        CheckpointError: If ``folder`` exists and is not empty, or is not a name to give.
+    """
     if folder.name in ("", ".."):
         raise CheckpointError(f"'{folder}' cannot be the folder of a run; give it a name")
     try:

@@ -73,7 +73,8 @@ def tune(config: Config, trials: int, out: Path, tracker: Tracker | None = None)
         tracker: Told of trials, epochs and progress.
 
     Raises:
-        GnnsegError: For anything a user can mend.
+        ConfigError: If there is no ``search`` block, or optuna is not installed.
+        GnnsegError: For anything else that a user can mend.
     """
     tracker = tracker or Tracker()
     _optuna()
@@ -104,6 +105,7 @@ def search(config: Config, trials: int, folder: Path, data: Prepared, tracker: T
 
     Raises:
         CheckpointError: If another study lies in ``folder``, or it cannot be read or written.
+        ConfigError: If validation is empty.
         TrainingError: If no trial ended with a finite loss.
     """
     if not len(data.choosing):

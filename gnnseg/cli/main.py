@@ -81,12 +81,12 @@ def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
 )
 def main() -> None:
-    r"""Graph neural network recommendation with user segments.
+    """Graph neural network recommendation with user segments.
 
     \b
     Start with:
       gnnseg benchmark --dataset movielens     compare models on the bundled data
       gnnseg train                             train the full system and save it
       gnnseg recommend runs/full --user 42     use it
-    """
+    """  # noqa: D301 -- the character itself tells click to keep the lines
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)

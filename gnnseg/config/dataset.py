@@ -110,7 +110,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validated(model: type[Any], content: Mapping[str, Any], where: str) -> Any:
-    """A pydantic model of some content; what is wrong with it in one line, after ``where`` it was read."""
+    """A pydantic model of some content.
+
+    Raises:
+        ConfigError: For what is wrong with it, in one line, after ``where`` it was read.
+    """
     try:
         return model(**content)
     except ValidationError as error:

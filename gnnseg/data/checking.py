@@ -23,7 +23,7 @@ def sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def activity(counts: IntArray) -> dict[str, float]:
-    """Least, median and most."""
+    """Least, median and most interactions of ``[m]`` users or items."""
     return {"min": int(counts.min()), "median": float(np.median(counts)), "max": int(counts.max())}
 
 
@@ -31,7 +31,7 @@ def histogram(counts: IntArray) -> dict[str, int]:
     """How many have 1, 2, 3 to 4, 5 to 8, ... interactions, up to the most.
 
     Args:
-        counts: Interactions of each user or item, at least 1.
+        counts: Interactions of each user or item, at least 1, ``[m]``.
     """
     places = np.ceil(np.log2(counts)).astype(np.int64)  # exact, as log2 of a power of two is
     heights = np.bincount(places)

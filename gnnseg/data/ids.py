@@ -52,7 +52,7 @@ class IdMap:
         return id_text(name) in self._rows
 
     def rows(self, names: Iterable[object]) -> IntArray:
-        """Rows of the given outside ids.
+        """Rows of the given outside ids, ``[len(names)]``.
 
         Raises:
             DataError: If an id is unknown; the message names the nearest one.
@@ -70,5 +70,5 @@ class IdMap:
         return [self.ids[row] for row in rows]
 
     def take(self, rows: Sequence[int] | IntArray) -> IdMap:
-        """The ids of ``rows``, renumbered from zero."""
+        """The ids of ``rows``, ``[m]``, renumbered from zero."""
         return IdMap((self.ids[row] for row in rows), self.noun)

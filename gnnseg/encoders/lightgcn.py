@@ -29,6 +29,9 @@ class LightGCN(GraphEncoder):
             others are divided by ``1 - edge_dropout``; the authors' code drops each direction by itself.
         message_dropout: Share of each propagated layer set to zero in training, as in NGCF (1905.08108).
         kwargs: Hyper-parameters of :class:`GraphEncoder`.
+
+    Raises:
+        ConfigError: For neither a layer nor the input.
     """
 
     def __init__(

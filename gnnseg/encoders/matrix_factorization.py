@@ -11,11 +11,12 @@ from gnnseg.graph import BipartiteGraph, Embeddings
 class MatrixFactorization(GraphEncoder):
     """One free vector a user and an item (Koren et al. 2009, doi 10.1109/MC.2009.263).
 
+    Its hyper-parameters are those of :class:`GraphEncoder`.
+
     Args:
         num_users: ``U``.
         num_items: ``I``.
         item_features: ``[I, f]``, or None.
-        kwargs: Hyper-parameters of :class:`GraphEncoder`.
     """
 
     def forward(self, graph: BipartiteGraph) -> Embeddings:

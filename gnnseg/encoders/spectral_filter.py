@@ -37,7 +37,7 @@ class SpectralFilter(Encoder):
     Args:
         num_users: ``U``.
         num_items: ``I``.
-        item_features: Must be None: there is no use for features here.
+        item_features: ``[I, f]``, which must be None: there is no use for features here.
         dim: Singular vectors, ``d``; beyond the rank of ``N`` they are zero.
         user_exponent: ``a``.
         item_exponent: ``b``.

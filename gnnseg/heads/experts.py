@@ -63,7 +63,11 @@ class Experts(SegmentHead):
             self.biases = nn.Parameter(torch.zeros(size, device=graph.device))
 
     def forward(self, embeddings: Embeddings, memberships: Tensor) -> Embeddings:
-        """Users and items with ``S r`` coordinates more, and ``S`` for the biases."""
+        """Users and items with ``S r`` coordinates more, and ``S`` for the biases.
+
+        Raises:
+            NotFittedError: Before :meth:`bind`.
+        """
         users, items = [embeddings.users], [embeddings.items]
         if self.items is None and self.biases is None:
             raise NotFittedError("Experts knows no items yet; call bind first")

@@ -42,7 +42,11 @@ class SubgraphPropagation(SegmentHead):
         self.shares = memberships.detach().to(graph.device)
 
     def forward(self, embeddings: Embeddings, memberships: Tensor) -> Embeddings:
-        """All users ``[U, (S+1) d]`` and items ``[I, (S+1) d]``."""
+        """All users ``[U, (S+1) d]`` and items ``[I, (S+1) d]``.
+
+        Raises:
+            NotFittedError: Before :meth:`bind`.
+        """
         graph = self._graph
         if graph is None:
             raise NotFittedError("SubgraphPropagation knows no graph yet; call bind first")

@@ -111,7 +111,7 @@ class NewUsers(Scorer):
 
 
 def csr_parts(matrix: sp.csr_matrix) -> tuple[Tensor, Tensor]:
-    """Where each row starts and the columns of all rows, int64: histories as scorers hold them."""
+    """Where each row starts, ``[U + 1]``, and all columns, ``[n]``: histories as scorers hold them."""
     return torch.from_numpy(matrix.indptr).long(), torch.from_numpy(matrix.indices).long()
 
 

@@ -155,7 +155,7 @@ class Centred(Segmenter):
 
 
 def check_users(users: Tensor, num_segments: int) -> None:
-    """Refuse more segments than users, and vectors that are not finite.
+    """Refuse more segments than users, and vectors ``[U, d]`` that are not finite.
 
     Raises:
         ConfigError: For too many segments.

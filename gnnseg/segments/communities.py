@@ -34,6 +34,9 @@ class Communities(Segmenter):
         library: ``scikit-network`` on sparse matrices, ``networkx``, ``networkx:<backend>``, or ``networkit``
             (extra), on every thread; with more than one, a fit need not repeat another.
         temperature: Softness of the assignment by vectors.
+
+    Raises:
+        ConfigError: For an unknown ``library``.
     """
 
     centres: Tensor

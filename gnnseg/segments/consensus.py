@@ -31,6 +31,9 @@ class Views(Segmenter):
 
     Args:
         views: Two or more segmenters, as specs.
+
+    Raises:
+        ConfigError: For fewer than two.
     """
 
     def __init__(self, *, views: Sequence[View] = ("Leiden", "KMeans")) -> None:

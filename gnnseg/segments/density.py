@@ -129,7 +129,7 @@ def neighbor_distances(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def knee(values: np.ndarray) -> float:
-    """Where sorted values bend upwards most: the one farthest below the line from the first to the last."""
+    """Where sorted values ``[m]`` bend upwards most: farthest below the line from the first to the last."""
     ordered = np.sort(values)
     line = np.linspace(ordered[0], ordered[-1], len(ordered))
     return float(ordered[(line - ordered).argmax()])

@@ -98,7 +98,7 @@ def differences(
 
 
 def jensen_shannon(first: np.ndarray, second: np.ndarray) -> Array:
-    """Divergence of non-negative masses along the last axis, base 2; NaN where one has no mass."""
+    """Divergence of non-negative masses ``[..., m]`` along the last axis, base 2; NaN where one is zero."""
     p, q = _shares(first), _shares(second)
     found = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
     return np.asarray(np.clip(found, 0, 1), dtype=np.float64)
@@ -119,7 +119,7 @@ def segment_masses(items: sp.csr_matrix, memberships: np.ndarray) -> tuple[Array
 
 
 def check_memberships(graph: BipartiteGraph, memberships: np.ndarray) -> None:
-    """Refuse memberships of other users, or of no segment.
+    """Refuse memberships that are not ``[U, S]``: of other users, or of no segment.
 
     Raises:
         ConfigError: Naming the two shapes.

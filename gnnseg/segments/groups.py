@@ -116,6 +116,9 @@ class ByColumn(Centred):
         num_bins: Quantiles of a column of numbers.
         min_users: Combinations with fewer users are joined.
         kwargs: Hyper-parameters of :class:`Centred`.
+
+    Raises:
+        ConfigError: If no column is named.
     """
 
     known_as: Tensor
@@ -212,7 +215,7 @@ def combined(rows: Sequence[tuple[str | None, ...]], min_users: int) -> tuple[li
 
 
 def values_of(column: np.ndarray, num_bins: int, name: str) -> list[str | None]:
-    """What the segment of each user says of a column, None where nothing is known."""
+    """What the segment of each user says of a column ``[U]``, None where nothing is known."""
     if column.dtype.kind not in "iuf":
         return [None if value is None or value != value else f"{name} {value}" for value in column.tolist()]
     known = np.isfinite(column)

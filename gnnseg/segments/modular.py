@@ -30,6 +30,9 @@ class Modular(Communities):
         level: Which level's communities are the segments: 0 those of ``resolution``, 1 the first of
             ``coarser``, and so on.
         kwargs: Hyper-parameters of :class:`Communities`.
+
+    Raises:
+        ConfigError: If ``coarser`` does not fall, or has no such ``level``.
     """
 
     parents: Tensor
@@ -143,6 +146,9 @@ class Leiden(Modular):
 
     Args:
         kwargs: Hyper-parameters of :class:`Modular`.
+
+    Raises:
+        ConfigError: For ``library: networkx`` without a backend.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -116,13 +116,13 @@ def modularity_values(graph: BipartiteGraph, labels: np.ndarray) -> Array | None
 
 
 def silhouette(embeddings: Embeddings, labels: np.ndarray, rng: np.random.Generator) -> float | None:
-    """Mean silhouette of users' directions, or None with fewer than two segments."""
+    """Mean silhouette of users' directions, labels ``[U]``; None with fewer than two segments."""
     values = silhouette_values(embeddings, labels, rng)
     return None if values is None else float(values.mean())
 
 
 def silhouette_values(embeddings: Embeddings, labels: np.ndarray, rng: np.random.Generator) -> Array | None:
-    """:func:`silhouette` by user of the sample, with the others as they are."""
+    """:func:`silhouette` by user of the sample, ``[m]``, with the others as they are."""
     from sklearn.metrics import silhouette_samples
 
     inside = np.flatnonzero(labels >= 0)
@@ -170,7 +170,7 @@ def _adjusted(pairs: Sequence[np.ndarray], size: int) -> np.ndarray:
 
 
 def entropy_values(labels: np.ndarray, num_segments: int) -> Array | None:
-    """Entropy of the sizes over ``log S``, by user inside a segment; None for one segment."""
+    """Entropy of the sizes over ``log S``, by user inside a segment, labels ``[U]``; None for one segment."""
     inside = labels[labels >= 0]
     if num_segments < 2 or not len(inside):
         return None

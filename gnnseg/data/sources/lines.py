@@ -67,7 +67,7 @@ def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, R
 
 
 def place(row: int, removed: IntArray) -> int:
-    """The place among all rows of a row that is left when those at ``removed`` (ascending) are gone."""
+    """The place among all rows of a row that is left when ``removed``, ``[r]`` ascending, are gone."""
     return row + int(np.searchsorted(removed - np.arange(len(removed)), row, side="right"))
 
 

@@ -91,7 +91,11 @@ class Part:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Turn what polars says into one line, and refuse a file that changes meanwhile."""
+        """Turn what polars says into one line, and refuse a file that changes meanwhile.
+
+        Raises:
+            DataError: If the file is empty, cannot be read or has changed.
+        """
         try:
             yield
         except pl.exceptions.NoDataError:

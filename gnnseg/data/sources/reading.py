@@ -95,8 +95,8 @@ def seconds_of(values: FloatArray, is_seconds: np.ndarray | bool) -> FloatArray:
     Their median must be beyond the year 5138 for that, so that one wrong row changes no other.
 
     Args:
-        values: Numbers and seconds, finite; changed in place.
-        is_seconds: Which are seconds already.
+        values: Numbers and seconds, finite, ``[m]``; changed in place.
+        is_seconds: Which are seconds already, ``[m]``, or whether all are.
     """
     numbers: np.ndarray | slice = slice(None) if is_seconds is False else ~np.asarray(is_seconds)
     if is_seconds is not True and (some := values[numbers]).size:
@@ -180,7 +180,7 @@ class Numbering:
 
 
 def joined(pieces: list[np.ndarray], rows: IntArray | None = None) -> np.ndarray:
-    """Arrays in one, mapped through ``rows`` if given; ``pieces`` is emptied on the way."""
+    """Arrays ``[m]`` in one, mapped through ``rows`` if given; ``pieces`` is emptied on the way."""
     length = sum(map(len, pieces))
     dtype = pieces[0].dtype if rows is None and pieces else np.int64
     whole = np.empty(length, dtype=dtype)

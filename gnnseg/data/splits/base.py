@@ -76,13 +76,17 @@ class Split(Component, ABC):
 
 
 def check_shares(valid: float, test: float) -> None:
-    """Refuse shares that leave nothing to train on."""
+    """Refuse shares that leave nothing to train on.
+
+    Raises:
+        ConfigError: If they do.
+    """
     if valid + test >= 1:
         raise ConfigError(f"'valid' and 'test' must leave something to train on (got {valid} + {test})")
 
 
 def positions(users: IntArray, key: np.ndarray) -> tuple[IntArray, IntArray]:
-    """For each interaction its place among its user's by ``key``, and how many that user has."""
+    """For each interaction its place among its user's by ``key``, and how many that user has; all ``[n]``."""
     order = np.lexsort((key, users))
     count = np.bincount(users, minlength=1)
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
@@ -92,7 +96,7 @@ def positions(users: IntArray, key: np.ndarray) -> tuple[IntArray, IntArray]:
 
 
 def held_out(count: IntArray, share: float, least: int, room: IntArray) -> IntArray:
-    """The share of ``count`` rounded, at least one from ``least`` on, at most ``room``."""
+    """The share of ``count`` rounded, at least one from ``least`` on, at most ``room``; both ``[n]``."""
     if share == 0:
         return np.zeros_like(count)
     wanted = np.maximum(1, np.floor(count * share + 0.5).astype(np.int64))

@@ -93,7 +93,11 @@ class Given(Split):
         self.seed = seed
 
     def assign(self, dataset: Dataset) -> IntArray:
-        """Part of each interaction, ``[n]``."""
+        """Part of each interaction, ``[n]``.
+
+        Raises:
+            DataError: If the dataset brings no test part.
+        """
         if dataset.given_test is None:
             raise DataError(f"'{dataset.name}' brings no test part of its own; use split Random, for example")
         part = np.where(dataset.given_test, 2, 0).astype(np.int64)

@@ -70,7 +70,15 @@ def page_data(
     method: Method = "pca",
     tracker: Tracker | None = None,
 ) -> dict[str, Any]:
-    """All that the page shows, ready for JSON."""
+    """All that the page shows, ready for JSON.
+
+    Args:
+        folder: Of a saved run.
+        compare: Folder of a second run, or None.
+        anonymous: Whether outside ids of users are left out.
+        method: How users and items become points of a map.
+        tracker: Shown the progress.
+    """
     tracker = tracker or Tracker()
     inputs = read_inputs(folder, tracker)
     with tracker.task("page", 4 + (compare is not None)) as task:

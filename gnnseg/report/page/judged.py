@@ -106,6 +106,6 @@ def _row(judged: Judged, inside: np.ndarray) -> dict[str, Any]:
 
 
 def interval(values: Array) -> dict[str, float]:
-    """``mean``, ``low`` and ``high``: 95 % bootstrap over users."""
+    """``mean``, ``low`` and ``high`` of ``[n]`` users' values: 95 % bootstrap over users."""
     found = mean_interval(values, numpy_rng(0, "page bootstrap"), resamples=RESAMPLES)
     return {name: round(float(getattr(found, name)), 6) for name in ("mean", "low", "high")}

@@ -86,7 +86,7 @@ def _umap(table: np.ndarray) -> np.ndarray:
 
 
 def packed(values: np.ndarray, kind: Literal["u1", "<u2"] = "u1") -> str:
-    """An array of small whole numbers as base64, which JavaScript's typed arrays read."""
+    """An array ``[m]`` of small whole numbers as base64, which JavaScript's typed arrays read."""
     return base64.b64encode(np.ascontiguousarray(values).astype(kind).tobytes()).decode("ascii")
 
 
