@@ -47,7 +47,7 @@ def show(what: str | None, overrides: tuple[str, ...], json_: bool) -> None:
 
 
 def _plural(key: str) -> str:
-    return {"loss": "losses", "regularizers": "regularizers", "local": "local"}.get(key, f"{key}s")
+    return {"loss": "losses", "local": "local"}.get(key, key if key.endswith("s") else f"{key}s")
 
 
 def _first_line(cls: type) -> str:

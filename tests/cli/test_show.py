@@ -21,6 +21,8 @@ KIND_NAMES = {
     "segmenters",
     "heads",
     "local",
+    "new_items",
+    "new_users",
 }
 
 
