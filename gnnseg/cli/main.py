@@ -24,6 +24,7 @@ COMMANDS = (
     "update",
     "data",
     "show",
+    "doctor",
 )
 INTERRUPTED = 130
 
