@@ -29,12 +29,14 @@ class Evaluation:
         beyond: Coverage, Gini, popularity, novelty and diversity of the lists at the largest cut-off, of
             users with so many unseen items.
         skipped: Users without held-out items.
+        items: Lists at the largest cut-off, -1 where one ends, ``[n, k]``; or None.
     """
 
     users: np.ndarray
     per_user: Mapping[str, Array]
     beyond: Mapping[str, float] = field(default_factory=dict)
     skipped: int = 0
+    items: np.ndarray | None = None
 
     @property
     def means(self) -> dict[str, float]:
@@ -92,22 +94,57 @@ def evaluate(
     Raises:
         ConfigError: For an unknown metric.
     """
-    parsed = {name: parse(name) for name in metrics}
-    longest = min(max(k for _, k in parsed.values()), scorer.num_items)
-    users, relevant = np.unique(held_out.users, return_counts=True)
+    longest = min(longest_cutoff(metrics), scorer.num_items)
+    users = np.unique(held_out.users)
     tracker = tracker or Tracker()
     with tracker.task("ranking", len(users)) as task:
         items, scores = top_k(scorer, users, longest, seen, task.advance)
-    hits = _contains(users[:, None] * scorer.num_items + items, held_out, scorer.num_items)
-    hits &= np.isfinite(scores)
+    items = np.where(np.isfinite(scores), items, -1)
+    return evaluate_lists(items, held_out, seen.shape, metrics, popularity, features)
+
+
+def longest_cutoff(metrics: Sequence[str]) -> int:
+    """Length of the lists that some metrics look at.
+
+    Raises:
+        ConfigError: For an unknown metric.
+    """
+    return max(k for _, k in map(parse, metrics))
+
+
+def evaluate_lists(
+    items: np.ndarray,
+    held_out: Interactions,
+    shape: tuple[int, int],
+    metrics: Sequence[str],
+    popularity: np.ndarray | None = None,
+    features: np.ndarray | None = None,
+) -> Evaluation:
+    """Judge lists that are there, such as re-ranked ones.
+
+    Args:
+        items: For each user with held-out items, in the order of rows, the list of items, best first, -1
+            where it ends, ``[n, k]``.
+        held_out: The interactions to find.
+        shape: ``U`` and ``I``.
+        metrics: Names such as ``ndcg@10``.
+        popularity: Training interactions of each item, ``[I]``; with it, ``beyond`` is computed.
+        features: Unit vectors of the items' texts, ``[I, f]``, for diversity.
+
+    Raises:
+        ConfigError: For an unknown metric.
+    """
+    parsed = {name: parse(name) for name in metrics}
+    users, relevant = np.unique(held_out.users, return_counts=True)
+    hits = _contains(users[:, None] * shape[1] + items, held_out, shape[1]) & (items >= 0)
     per_user = {
         name: ACCURACY[metric](_columns(hits, k), relevant.astype(np.int64))
         for name, (metric, k) in parsed.items()
     }
-    complete = items[np.isfinite(scores).all(1)]
+    complete = items[(items >= 0).all(1)]
     known = popularity is not None and len(complete) > 0
     beyond = beyond_accuracy(complete, popularity, features) if known else {}  # type: ignore[arg-type]
-    return Evaluation(users, per_user, beyond, seen.shape[0] - len(users))
+    return Evaluation(users, per_user, beyond, shape[0] - len(users), items)
 
 
 def evaluate_cold_items(

@@ -16,6 +16,7 @@ from gnnseg.checkpoint import SavedRun, save_run
 from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.fairness import fairness
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
@@ -98,6 +99,18 @@ class Run:
         return self.test.by_segment(segmenter.labels.cpu().numpy(), segmenter.num_segments)
 
     @property
+    def fairness(self) -> dict[str, Any] | None:
+        """Content of ``fairness.json``; None where test was not measured by ``choose_by``."""
+        if self.config.choose_by not in self.test.per_user or self.test.items is None:
+            return None
+        labels, names = None, []
+        if self.model is not None and self.model.segmenter is not None:
+            labels = self.model.segmenter.labels.cpu().numpy()
+            described = (self.segments or {}).get("segments", [])
+            names = [s["name"] for s in described] or [""] * self.model.segmenter.num_segments
+        return fairness(self.test, self.data, self.config.choose_by, labels, names)
+
+    @property
     def parameters(self) -> dict[str, int]:
         """Numbers of parameters, ``total`` and ``trainable`` in the last stage."""
         return {"total": 0, "trainable": 0} if self.model is None else self.model.parameter_counts()
@@ -176,6 +189,8 @@ def save(result: Run, folder: Path) -> None:
     data = result.data
     save_run(folder, result.config, data.dataset, result.scorer, result.model, data.train, data.seen)
     write_json(folder / "metrics.json", result.metrics)
+    if (fair := result.fairness) is not None:
+        write_json(folder / "fairness.json", fair)
     if result.segments is not None:
         write_json(folder / "segments.json", result.segments)
     about = environment.describe(data.graph.device)

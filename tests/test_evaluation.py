@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gnnseg.data.interactions import Interactions
 from gnnseg.errors import ConfigError
-from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.evaluation import Evaluation, evaluate, evaluate_lists, segment_gap
 from gnnseg.metrics import ACCURACY, beyond_accuracy
 from gnnseg.scoring import Scorer
 from gnnseg.seeding import numpy_rng
@@ -198,3 +198,21 @@ def test_progress() -> None:
     found = evaluate(Table(table), interactions(held_out), sp.csr_matrix(seen), ["hit@1"], tracker=Told())
     assert told == [("ranking", len(found.users))]
     assert counting.done == len(found.users)
+
+
+def test_lists_are_kept_and_judged_alike() -> None:
+    table, seen, held_out = drawn(3)
+    seen[1, :] = ~held_out[1]
+    seen[1, np.flatnonzero(held_out[1])] = False
+    found = evaluate(Table(table), interactions(held_out), sp.csr_matrix(seen), ["ndcg@8", "recall@3"])
+    assert found.items is not None
+    assert found.items.shape == (len(found.users), 8)
+    left = int((~seen[1]).sum())
+    own = found.items[found.users.tolist().index(1)]
+    assert (own[:left] >= 0).all()
+    assert (own[left:] == -1).all()
+    again = evaluate_lists(found.items, interactions(held_out), seen.shape, ["ndcg@8", "recall@3"])
+    for name, values in found.per_user.items():
+        assert np.array_equal(values, again.per_user[name])
+    worst = evaluate_lists(np.full_like(found.items, -1), interactions(held_out), seen.shape, ["recall@3"])
+    assert worst.means["recall@3"] == 0

@@ -261,6 +261,7 @@ class TestSaved:
             "config.yaml",
             "embeddings.safetensors",
             "environment.json",
+            "fairness.json",
             "history.jsonl",
             "items.json",
             "metrics.json",

@@ -85,6 +85,7 @@ def page_data(
             "test": inputs.metrics.get("test", {}),
             "quality": inputs.segments.get("quality_intervals") or {},
             "judged": segments,
+            "fairness": inputs.fairness or None,
             "curves": _curves(inputs),
         }
         task.advance()

@@ -10,7 +10,7 @@ from typing import Any
 
 from gnnseg.files import to_json
 
-SCRIPTS = ("core.js", "charts.js", "map.js", "segments.js", "people.js", "sections.js")
+SCRIPTS = ("core.js", "charts.js", "map.js", "segments.js", "people.js", "fairness.js", "sections.js")
 
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What could end a script element, open markup or end a line of JavaScript."""

@@ -35,6 +35,7 @@ class Inputs:
         segments: Content of ``segments.json``; empty without segments.
         history: Epoch reports.
         environment: Content of ``environment.json``.
+        fairness: Content of ``fairness.json``; empty for runs of older versions.
     """
 
     saved: SavedRun
@@ -44,6 +45,7 @@ class Inputs:
     segments: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
+    fairness: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> BipartiteGraph:
@@ -98,6 +100,7 @@ def read_inputs(folder: str | Path, tracker: Tracker | None = None) -> Inputs:
         segments=_json(saved.folder / "segments.json") if saved.memberships is not None else {},
         history=[json.loads(line) for line in lines.splitlines() if line.strip()],
         environment=_json(saved.folder / "environment.json"),
+        fairness=_json(saved.folder / "fairness.json"),
     )
 
 

@@ -135,6 +135,7 @@ if (shown.length) {
 section('map', 'Map', `Each point is a user or an item; near points are alike. ${DATA.map.method} of ${DATA.map.origin}, which shows a part of what they hold.`, mapBox());
 if (DATA.heat && DATA.heat.rows.length) section('tastes', 'Tastes', `How often each segment meets ${DATA.heat.kind}, against everybody. Pale figures are within chance.`, el('div', {class: 'panel'}, heatMap(DATA.heat)));
 if (DATA.judged && DATA.judged.rows.length) section('performance', 'How well it works, and for whom', shown.length ? 'Test users of each segment, the worst served first, with 95 % intervals over users.' : 'Test users, with a 95 % interval over users.', performanceTable(DATA.judged));
+if (DATA.fairness) section('fairness', 'Fairness and exposure', `Test users by group, and the items that their lists of ${DATA.fairness.k} show. The largest of several differences is above zero by chance, so each gap stands beside that of shuffled users.`, ...fairnessBoxes(DATA.fairness));
 if (Object.values(DATA.quality).some(Boolean)) section('quality', 'How real the segments are', 'Measured on the training users, with 95 % intervals over users. A dashed line marks what counts as clear.', qualityBox());
 if (DATA.curves.length) section('training', 'Training', null, curvesBox());
 if (DATA.people.length) section('users', 'Users', 'What example users had, what they are recommended, and the items of their history whose users overlap most with those of the recommendation: evidence in the data, not the inside of the model.', peopleBox());
