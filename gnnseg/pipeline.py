@@ -17,10 +17,12 @@ from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.fairness import fairness
+from gnnseg.fairness.reranking import reranking
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, prepare
+from gnnseg.rules import Rules
 from gnnseg.run_folder import (
     finished_folder,
     partial_folder,
@@ -201,7 +203,11 @@ def save(result: Run, folder: Path) -> None:
 
 
 def evaluate_run(
-    saved: SavedRun, split: str, device: str = "auto", tracker: Tracker | None = None
+    saved: SavedRun,
+    split: str,
+    device: str = "auto",
+    tracker: Tracker | None = None,
+    rules: Rules | None = None,
 ) -> dict[str, Any]:
     """Measure a saved run again on the data its config names.
 
@@ -210,6 +216,7 @@ def evaluate_run(
         split: ``valid`` or ``test``.
         device: Where to rank.
         tracker: Shown the progress.
+        rules: Judge lists by these rules, too, and say what they cost (``reranking``).
 
     Raises:
         CheckpointError: If the data are not those the run was trained on.
@@ -227,7 +234,10 @@ def evaluate_run(
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
-    return {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    result = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    if rules is not None:
+        result["reranking"] = reranking(saved, found, held_out, seen, rules, tracker)
+    return result
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
