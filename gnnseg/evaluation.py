@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from gnnseg.data.interactions import Interactions
+from gnnseg.disclosure import MIN_USERS, too_small
 from gnnseg.metrics import ACCURACY, Array, beyond_accuracy, parse
 from gnnseg.ranking import top_k
 from gnnseg.scoring import Among, Scorer
@@ -47,27 +48,34 @@ class Evaluation:
         """``mean``, ``low`` and ``high`` of each accuracy metric (95 % bootstrap over users)."""
         return {name: _interval(values) for name, values in self.per_user.items()}
 
-    def by_segment(self, labels: np.ndarray, num_segments: int) -> list[dict[str, Any]]:
+    def by_segment(
+        self, labels: np.ndarray, num_segments: int, min_users: int = MIN_USERS
+    ) -> list[dict[str, Any]]:
         """Metrics of the users in each segment.
 
         Args:
             labels: Segment of every user, -1 for none, ``[U]``.
             num_segments: ``S``.
+            min_users: Of segments with fewer measured users nothing is told: ``users`` is None, metrics NaN.
         """
         own = labels[self.users]
+        counts = np.bincount(own + 1, minlength=num_segments + 1)
+        hidden = too_small(counts, min_users)[1:]
         return [
             {
                 "segment": s,
-                "users": int((own == s).sum()),
-                "metrics": {m: _interval(values[own == s]) for m, values in self.per_user.items()},
+                "users": None if hidden[s] else int(counts[s + 1]),
+                "metrics": {m: _interval(v[(own == s) & ~hidden[s]]) for m, v in self.per_user.items()},
             }
             for s in range(num_segments)
         ]
 
 
-def segment_gap(segments: Sequence[Mapping[str, Any]], metric: str, min_users: int = 10) -> float | None:
+def segment_gap(
+    segments: Sequence[Mapping[str, Any]], metric: str, min_users: int = MIN_USERS
+) -> float | None:
     """Best minus worst segment mean of a metric, among segments with enough users to tell."""
-    means = [s["metrics"][metric]["mean"] for s in segments if s["users"] >= min_users]
+    means = [s["metrics"][metric]["mean"] for s in segments if (s["users"] or 0) >= min_users]
     return max(means) - min(means) if len(means) > 1 else None
 
 

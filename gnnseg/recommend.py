@@ -14,12 +14,23 @@ import torch
 import torch.nn.functional as F
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_run
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import ConfigError, NotFittedError, unknown
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
 from gnnseg.rules import Rules, diversified, penalised
-from gnnseg.scoring import Constant, Gated, HistoryScorer, Mixture, NewUsers, Scorer, csr_parts, item_vectors
+from gnnseg.scoring import (
+    Constant,
+    Gated,
+    HistoryScorer,
+    Mixture,
+    NewUsers,
+    Scorer,
+    csr_parts,
+    item_vectors,
+    strongest,
+)
 from gnnseg.spectral import right_singular
 from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
@@ -109,7 +120,7 @@ class Recommender:
             rules: What it must keep to.
 
         Raises:
-            ConfigError: If the run has no segments, no such segment, or one without members.
+            ConfigError: If the run has no segments, no such segment, or one of fewer than 10 users.
         """
         shares = self._members(segment)
         rows = shares.nonzero().squeeze(1)
@@ -196,8 +207,11 @@ class Recommender:
         if str(segment) not in known:
             raise ConfigError(unknown("segment", segment, known))
         shares = memberships[:, int(segment)]
-        if not shares.any():
-            raise ConfigError(f"segment {segment} has no members")
+        members = int((strongest(memberships) == int(segment)).sum())
+        if members < MIN_USERS:
+            raise ConfigError(
+                f"segment {segment} has fewer than {MIN_USERS} users, which lists would tell of"
+            )
         return shares
 
     @cached_property

@@ -131,13 +131,24 @@ def test_intervals() -> None:
 def test_by_segment() -> None:
     found = Evaluation(np.array([1, 2, 5, 6]), {"hit@1": np.array([1.0, 0.0, 1.0, 0.0])})
     labels = np.array([0, 2, 0, 1, 1, 2, 2])
-    first, second, third, fourth = found.by_segment(labels, 4)
+    first, second, third, fourth = found.by_segment(labels, 4, min_users=1)
     assert [s["segment"] for s in (first, second, third, fourth)] == [0, 1, 2, 3]
     assert [s["users"] for s in (first, second, third, fourth)] == [1, 0, 3, 0]
     assert first["metrics"]["hit@1"] == {"mean": 0, "low": 0, "high": 0}
     assert math.isnan(second["metrics"]["hit@1"]["mean"])
     assert third["metrics"]["hit@1"]["mean"] == pytest.approx(2 / 3)
     assert third["metrics"]["hit@1"]["low"] < 2 / 3 < third["metrics"]["hit@1"]["high"]
+
+
+def test_small_segments_are_not_told() -> None:
+    found = Evaluation(np.arange(60), {"hit@1": np.ones(60)})
+    labels = np.repeat([-1, 0, 1, 2], [0, 9, 12, 39])
+    told = found.by_segment(labels, 3)
+    assert [s["users"] for s in told] == [None, None, 39]  # one hidden alone would follow from the total
+    assert [math.isnan(s["metrics"]["hit@1"]["mean"]) for s in told] == [True, True, False]
+    outside = found.by_segment(np.repeat([-1, 0, 1, 2], [3, 9, 12, 36]), 3)
+    assert [s["users"] for s in outside] == [None, 12, 36]
+    assert segment_gap(told, "hit@1") is None
 
 
 def test_segments_add_up() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,6 +136,17 @@ def test_a_segment_is_served_its_members_mean(recommender: Recommender) -> None:
     found = recommender.recommend_segment("1", k=5)
     assert [r.item for r in found] == run.items.names(np.argsort(-mean)[:5])
     assert [r.score for r in found] == pytest.approx(np.sort(mean)[::-1][:5], rel=1e-5)
+
+
+def test_a_small_segment_is_served_nothing(recommender: Recommender) -> None:
+    memberships = torch.zeros(len(recommender.run.users), 2)
+    memberships[:9, 1] = 1
+    memberships[9:, 0] = 1
+    small = Recommender(replace(recommender.run, memberships=memberships))
+    with pytest.raises(ConfigError, match="segment 1 has fewer than 10 users"):
+        small.recommend_segment(1)
+    memberships[9] = torch.tensor([0.0, 1.0])
+    assert len(small.recommend_segment(1)) == 10
 
 
 @pytest.mark.parametrize(

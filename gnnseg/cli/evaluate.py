@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -46,7 +47,7 @@ def evaluate(
 
 
 def _show(run: str, split: str, result: dict[str, Any]) -> None:
-    from gnnseg.cli.progress import out, table
+    from gnnseg.cli.progress import hidden, out, table
 
     rows = [
         [name, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}"]
@@ -59,7 +60,7 @@ def _show(run: str, split: str, result: dict[str, Any]) -> None:
         return
     metrics = list(result["segments"][0]["metrics"])[:2]
     lines = [
-        [str(s["segment"]), str(s["users"]), *(_cell(s["metrics"][m]) for m in metrics)]
+        [str(s["segment"]), hidden(s["users"]), *(_cell(s["metrics"][m]) for m in metrics)]
         for s in result["segments"]
     ]
     out.print(table("by segment", ["segment", "users", *metrics], lines))
@@ -74,7 +75,7 @@ def _show_cost(found: dict[str, Any]) -> None:
             metric,
             f"{found['metrics'][metric]:.4f}",
             f"{c['difference']:+.4f} ({c['low']:+.4f} to {c['high']:+.4f})",
-            "" if c["relative"] != c["relative"] else f"{c['relative']:+.1%}",
+            "" if math.isnan(c["relative"]) else f"{c['relative']:+.1%}",
         ]
         for metric, c in found["cost"].items()
     ]
@@ -89,4 +90,6 @@ def _show_cost(found: dict[str, Any]) -> None:
 
 
 def _cell(interval: dict[str, float]) -> str:
+    if math.isnan(interval["mean"]):
+        return "-"
     return f"{interval['mean']:.4f} ({interval['low']:.4f}-{interval['high']:.4f})"

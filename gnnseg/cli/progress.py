@@ -21,6 +21,7 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.tracking import Task, Tracker
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -132,6 +133,11 @@ class _Lines(Task):
 
     def fits(self, total: int) -> None:
         self._total = total
+
+
+def hidden(count: int | None) -> str:
+    """A number of users; of groups too small to be told of, only that."""
+    return f"<{MIN_USERS}" if count is None else str(count)
 
 
 def table(

@@ -154,13 +154,15 @@ def _show_difference(kind: str, apart: dict[str, Any]) -> None:
 
 
 def _row(segment: dict[str, Any]) -> list[str]:
+    from gnnseg.cli.progress import hidden
+
     profile = segment["profile"]
     likes = [_lifted(profile.get("tags") or profile.get("words", [])), _items(profile.get("likes", []))]
     avoids = [_lifted(profile.get("avoids", [])), _items(profile.get("dislikes", []))]
     activity = segment["activity"]
     return [
         f"{segment['segment']} {segment.get('name', '')}".rstrip(),
-        f"{segment['users']} ({segment['share']:.0%})",
+        hidden(None) if segment["users"] is None else f"{segment['users']} ({segment['share']:.0%})",
         "-" if activity is None else f"{activity:.0f}",
         "too few users to tell" if segment.get("hidden") else "\n".join(filter(None, likes)),
         "\n".join(filter(None, avoids)),
@@ -176,28 +178,29 @@ def _items(entries: list[dict[str, Any]]) -> str:
 
 
 def _show_drift(run: str, found: dict[str, Any]) -> None:
-    from gnnseg.cli.progress import out, table
+    from gnnseg.cli.progress import hidden, out, table
 
     before, after = found["names"]["before"], found["names"]["after"]
     header = ["from \\ to", "users", *(f"{i} {name}" for i, name in enumerate(after)), "outside"]
     rows = []
-    for number, (name, counts, shares) in enumerate(
-        zip([*before, "outside"], found["counts"], found["transitions"], strict=True)
-    ):
+    for number, (name, shares) in enumerate(zip([*before, "outside"], found["transitions"], strict=True)):
         match = (found["matches"] + [len(after)])[number]
-        cells = [f"{share:.0%}{' *' if to == match else ''}" for to, share in enumerate(shares)]
+        cells = [
+            f"{hidden(None) if share is None else f'{share:.0%}'}{' *' if to == match else ''}"
+            for to, share in enumerate(shares)
+        ]
         label = name if number == len(before) else f"{number} {name}"
-        rows.append([label, str(sum(counts)), *cells])
-    if not any(found["counts"][-1]):
+        rows.append([label, hidden(found["sizes"][number]), *cells])
+    if found["sizes"][-1] == 0:
         rows.pop()
-    if not any(counts[-1] for counts in found["counts"]):
+    if not any(counts[-1] != 0 for counts in found["counts"]):
         header, rows = header[:-1], [row[:-1] for row in rows]
     out.print(table(f"{Path(run)}: where users went (* the matching segment)", header, rows))
     out.print(
         f"{found['moved']:.1%} of {found['users']} users moved  "
         f"adjusted Rand index {found['rand']:.3f}  "
         f"normalised mutual information {found['mutual_information']:.3f}  "
-        f"{found['left']} left, {found['joined']} joined",
+        f"{hidden(found['left'])} left, {hidden(found['joined'])} joined",
         highlight=False,
     )
 

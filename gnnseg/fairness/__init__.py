@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import Evaluation
 from gnnseg.fairness.exposure import exposure, miscalibration, popularity_bins, popularity_lift
 from gnnseg.fairness.groups import Grouping, gap, groupings, interval
 from gnnseg.prepared import Prepared
 from gnnseg.seeding import numpy_rng
-from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.segments.traits import tag_matrix
 from gnnseg.statistics import Array
 

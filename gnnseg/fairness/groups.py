@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gnnseg.data import UserData
-from gnnseg.segments.profiles import MIN_USERS
+from gnnseg.disclosure import MIN_USERS, too_small
 from gnnseg.statistics import Array, bootstrap_means, mean_interval
 
 MAX_VALUES = 12
@@ -40,9 +40,7 @@ class Grouping:
     def of(self, users: np.ndarray, min_users: int = MIN_USERS) -> Grouping:
         """The grouping of some users, small groups joined into one of ``others``.
 
-        Where the others are still too few, the smallest group joins them: a single hidden group could be
-        told by taking all that is shown from the total (secondary suppression, Hundepool et al. 2012,
-        "Statistical Disclosure Control").
+        What is joined besides, so that none follows from the total, :func:`gnnseg.disclosure.too_small` says.
 
         Args:
             users: Rows, ``[m]``.
@@ -50,16 +48,11 @@ class Grouping:
         """
         labels = self.labels[users]
         counts = np.bincount(labels, minlength=len(self.names))
-        order = np.argsort(counts, kind="stable")
-        order = order[counts[order] > 0]
-        small = int((counts[order] < min_users).sum())
-        if small and counts[order[:small]].sum() < min_users:
-            small += 1
-        joined = order[:small]
-        kept = np.sort(order[small:])
+        joined = too_small(counts, min_users)
+        kept = np.flatnonzero(~joined & (counts > 0))
         new = np.full(len(self.names), len(kept))
         new[kept] = np.arange(len(kept))
-        names = [self.names[group] for group in kept] + ([OTHERS] if len(joined) else [])
+        names = [self.names[group] for group in kept] + ([OTHERS] if joined.any() else [])
         return Grouping(self.by, tuple(names), new[labels])
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_run, read_json
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import GnnsegError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.scoring import strongest
-from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.tracking import Tracker
 
 MAX_NAME = 200
