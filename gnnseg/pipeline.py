@@ -14,14 +14,13 @@ from torch.nn import functional as F
 from gnnseg import environment
 from gnnseg.checkpoint import SavedRun, save_run
 from gnnseg.config import Config, load_config
-from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.fairness import fairness
 from gnnseg.fairness.reranking import reranking
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
-from gnnseg.prepared import Prepared, prepare
+from gnnseg.prepared import Prepared, prepare, prepare_again
 from gnnseg.rules import Rules
 from gnnseg.run_folder import (
     finished_folder,
@@ -222,12 +221,7 @@ def evaluate_run(
         CheckpointError: If the data are not those the run was trained on.
     """
     target = environment.find_device(device)
-    data = prepare(saved.config.dataset, target, tracker)
-    ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
-    if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:
-        raise CheckpointError(
-            f"the data of '{saved.folder}' have changed since it was trained; train it again"
-        )
+    data = prepare_again(saved, target, tracker)
     held_out, seen = (data.parts.valid, data.train) if split == "valid" else (data.parts.test, data.seen)
     metrics = data.config.metrics
     found = evaluate(saved.scorer.to(target), held_out, seen, metrics, data.popularity, tracker=tracker)

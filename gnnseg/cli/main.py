@@ -20,6 +20,7 @@ COMMANDS = (
     "recommend",
     "report",
     "explain",
+    "audit",
     "export",
     "update",
     "data",

@@ -32,6 +32,18 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     metavar="S,S,...",
     help="Numbers of segments to compare on this run's vectors.",
 )
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Sizes and tags under differential privacy, to share; each release spends this much.",
+)
+@click.option(
+    "--clip",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="With --epsilon: tags a user counts for.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --choose.")
 @options.as_json
 @options.quiet
@@ -40,17 +52,25 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 gnnseg segments runs/full
 gnnseg segments runs/full --choose 2,4,8,16
 gnnseg segments runs/april --against runs/march
+gnnseg segments runs/full --epsilon 1 --json
 """
 )
 def segments(
-    run: str, against: str | None, choose: list[int] | None, seed: int, json_: bool, quiet: bool
+    run: str,
+    against: str | None,
+    choose: list[int] | None,
+    epsilon: float | None,
+    clip: int,
+    seed: int,
+    json_: bool,
+    quiet: bool,
 ) -> None:
     """Sizes, quality and profile of each segment of a saved run."""
     from gnnseg.checkpoint import load_run
     from gnnseg.files import to_json
 
-    if against is not None and choose is not None:
-        raise click.UsageError("--against and --choose exclude each other")
+    if (against is not None) + (choose is not None) + (epsilon is not None) > 1:
+        raise click.UsageError("--against, --choose and --epsilon exclude each other")
     saved = load_run(run)
     _memberships(saved)
     found: dict[str, Any]
@@ -58,6 +78,8 @@ def segments(
         found, show = _drift(saved, load_run(against)), _show_drift
     elif choose is not None:
         found, show = _choose(saved, choose, seed), _show_choice
+    elif epsilon is not None:
+        found, show = _noisy(saved, epsilon, clip), _show_noisy
     else:
         found, show = _described(saved), _show
     if json_:
@@ -119,6 +141,39 @@ def _choose(saved: SavedRun, counts: list[int], seed: int) -> dict[str, Any]:
         embeddings,
         numpy_rng(seed, "choice"),
     ).as_dict()
+
+
+def _noisy(saved: SavedRun, epsilon: float, clip: int) -> dict[str, Any]:
+    """What :func:`gnnseg.privacy.noisy_segments` gives, its noise from the system's source of randomness."""
+    import numpy as np
+    import torch
+
+    from gnnseg.prepared import prepare_again
+    from gnnseg.privacy import noisy_segments
+    from gnnseg.scoring import strongest
+    from gnnseg.segments.traits import tag_matrix
+
+    memberships = _memberships(saved)
+    tags = tag_matrix(prepare_again(saved, torch.device("cpu")).dataset.tags)
+    return noisy_segments(
+        strongest(memberships),
+        memberships.shape[1],
+        saved.train,
+        tags,
+        epsilon=epsilon,
+        clip=clip,
+        rng=np.random.default_rng(),
+    )
+
+
+def _show_noisy(run: str, found: dict[str, Any]) -> None:
+    from gnnseg.cli.progress import hidden, out, table
+
+    rows = [[str(s["segment"]), hidden(s["users"]), _lifted(s["tags"])] for s in found["segments"]]
+    title = f"{Path(run)}: segments, epsilon {found['epsilon']:g}"
+    out.print(table(title, ["segment", "users", "typical tags"], rows, words=(2,)))
+    off = ", ".join(f"{name} within {most}" for name, most in found["within"].items())
+    out.print(f"Noisy counts, in 95 of 100: {off}. Guarantee: {found['guarantee']}.", highlight=False)
 
 
 def _show(run: str, found: dict[str, Any]) -> None:

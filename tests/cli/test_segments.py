@@ -136,6 +136,20 @@ def test_against_as_a_table(another: Path) -> None:
     assert "0.0% of 60 users moved" in output("segments", saved_run(), "--against", saved_run())
 
 
+def test_epsilon() -> None:
+    found = printed("segments", saved_run(), "--epsilon", 50)
+    sizes = {s["segment"]: s["users"] for s in described()["segments"]}  # type: ignore[attr-defined]
+    assert (found["epsilon"], found["clip"]) == (50, 3)
+    assert {s["segment"]: s["users"] for s in found["segments"]} == sizes
+    text = " ".join(output("segments", saved_run(), "--epsilon", 50).split())
+    assert "epsilon 50" in text
+    assert "how segments were learned is not covered" in text
+    noisy = [str(printed("segments", saved_run(), "--epsilon", 0.05)["segments"]) for _ in range(4)]
+    assert len(set(noisy)) > 1  # not seeded
+    assert "exclude each other" in misuse("segments", saved_run(), "--epsilon", 1, "--choose", "2,3")
+    assert misuse("segments", saved_run(), "--epsilon", 0)
+
+
 def test_choose() -> None:
     found = printed("segments", saved_run(), *CHOICE)
     assert [c["num_segments"] for c in found["candidates"]] == [2, 5]
@@ -175,4 +189,4 @@ def test_wrong_numbers() -> None:
     assert failure("segments", saved_run(), "--choose", "1").startswith("'candidates' must be from 2 to 48")
     assert "whole numbers" in misuse("segments", saved_run(), "--choose", "2,x")
     both = misuse("segments", saved_run(), *CHOICE, "--against", saved_run())
-    assert both == "--against and --choose exclude each other"
+    assert both == "--against, --choose and --epsilon exclude each other"
