@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch.nn import functional as F
 
-from gnnseg import environment
+from gnnseg import environment, model_card
 from gnnseg.checkpoint import SavedRun, save_run
 from gnnseg.config import Config, load_config
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
@@ -194,6 +194,8 @@ def save(result: Run, folder: Path) -> None:
         write_json(folder / "fairness.json", fair)
     if result.segments is not None:
         write_json(folder / "segments.json", result.segments)
+    card = model_card.card(result.config, data.describe(), result.metrics, result.segments, fair)
+    write_text(folder / model_card.FILE, card)
     about = environment.describe(data.graph.device)
     measured = {"seconds": result.seconds, "peak_memory_mb": result.peak_memory_mb}
     write_json(

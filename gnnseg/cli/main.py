@@ -22,6 +22,7 @@ COMMANDS = (
     "explain",
     "audit",
     "export",
+    "push",
     "update",
     "data",
     "show",
