@@ -48,6 +48,7 @@ EXTRAS = {
     "sql": ("sqlalchemy",),
     "report": ("umap",),
     "tracking": ("tensorboard", "wandb"),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
 }
 """Modules that each extra brings."""
 

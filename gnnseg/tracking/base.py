@@ -173,8 +173,12 @@ class Clock:
         self.seconds[step] += time.perf_counter() - started
 
 
-def extra(module: str) -> ModuleType:
-    """Import a module that comes with ``gnnseg[tracking]``.
+def extra(module: str, name: str = "tracking") -> ModuleType:
+    """Import a module that comes with an extra.
+
+    Args:
+        module: To import.
+        name: Of the extra, as in ``gnnseg[tracking]``.
 
     Raises:
         ConfigError: If it cannot be imported.
@@ -184,7 +188,7 @@ def extra(module: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"tracking with {module.partition('.')[0]} needs a package that is missing ({error}); "
-            'pip install "gnnseg[tracking]"'
+            f'pip install "gnnseg[{name}]"'
         ) from None
 
 
