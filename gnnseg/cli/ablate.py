@@ -74,6 +74,5 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     out.print(table(title, *ablation_rows(results, metric)))
     out.print(table("full against global, by users", *group_rows(results)))
     out.print(segments_verdict(results, metric), highlight=False)
-    out.print(
-        f"Written to {folder}: results.json, results.md, results.csv, plots", highlight=False, soft_wrap=True
-    )
+    files = "report.html, results.json, results.md, results.csv, plots"
+    out.print(f"Written to {folder}: {files}", highlight=False, soft_wrap=True)

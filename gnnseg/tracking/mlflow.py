@@ -26,8 +26,8 @@ class MLflow(Tracker):
     """Makes a run of MLflow, by default in ``<run>/mlflow/mlflow.db``.
 
     ``MLFLOW_TRACKING_URI`` and ``MLFLOW_EXPERIMENT_NAME`` hold where they are set. MLflow's names have no
-    ``@``, so ``ndcg@10`` is ``ndcg_at_10`` there. The step counts epochs over both stages. A resumed run takes the
-    place of the one that was interrupted, with its history, so that no epoch stands there twice.
+    ``@``, so ``ndcg@10`` is ``ndcg_at_10`` there. The step counts epochs over both stages. A resumed run
+    takes the place of the one that was interrupted, with its history: no epoch stands there twice.
 
     Raises:
         ConfigError: If ``mlflow`` is not installed.

@@ -9,7 +9,7 @@ from tests.cli.invoking import failure, invoke, misuse, output, printed
 from tests.runs import FULL, contents, write_data, write_yaml
 
 PLOTS = {f"{name}.{kind}" for name in ("accuracy", "cost", "differences") for kind in ("png", "svg")}
-FILES = {"results.json", "results.md", "results.csv", *PLOTS}
+FILES = {"report.html", "results.json", "results.md", "results.csv", *PLOTS}
 QUICK = ("ablate", "full.yaml", "--seeds", "1", "--device", "cpu", "--only", "random segments, FiLM")
 
 

@@ -9,7 +9,16 @@ import torch
 from tests.cli.invoking import failure, invoke, printed
 from tests.runs import FULL, Interrupt, contents, fill_disk, write_data, write_yaml
 
-FILES = {"results.json", "results.md", "results.csv", "accuracy.png", "accuracy.svg", "cost.png", "cost.svg"}
+FILES = {
+    "report.html",
+    "results.json",
+    "results.md",
+    "results.csv",
+    "accuracy.png",
+    "accuracy.svg",
+    "cost.png",
+    "cost.svg",
+}
 TWO = ("benchmark", "--dataset", "small.yaml", "--models", "popular.yaml, full.yaml", "--seeds", "1")
 
 
