@@ -67,6 +67,7 @@ def ablate(
     _chosen(variants(config, 1), only)  # refuses at once what has no segments, and unknown rows
     tracker = tracker or Tracker()
     data = prepared or prepare(config.dataset, environment.find_device(config.device), tracker)
+    tracker.data(data.describe())
     study = _Study(data, tracker)
     for seed in range(config.seed, config.seed + seeds):
         study.add(config.model_copy(update={"seed": seed}), only)

@@ -237,6 +237,7 @@ def evaluate_run(
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
+    tracker.data(data.describe())
     environment.reset_peak_memory()
     clock = Clock()
     fitted = fit_scorer(config, data, progress, tracker, clock)

@@ -61,10 +61,10 @@ def ablate(
     if json_:
         click.echo(to_json(results))
     elif not quiet:
-        _show(results, folder)
+        _show(results, folder, config)
 
 
-def _show(results: Mapping[str, Any], folder: Path) -> None:
+def _show(results: Mapping[str, Any], folder: Path, config: str) -> None:
     from gnnseg.cli.progress import out, table
     from gnnseg.report.ablation import ablation_rows, group_rows, segments_verdict
     from gnnseg.report.tables import main_metrics
@@ -76,3 +76,4 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     out.print(segments_verdict(results, metric), highlight=False)
     files = "report.html, results.json, results.md, results.csv, plots"
     out.print(f"Written to {folder}: {files}", highlight=False, soft_wrap=True)
+    out.print(f"Next: gnnseg train {config}", highlight=False, soft_wrap=True)

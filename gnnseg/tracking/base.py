@@ -53,6 +53,9 @@ class Tracker:
             history: Records of the run before it was interrupted; they take the place of what was kept then.
         """
 
+    def data(self, about: Mapping[str, Any]) -> None:
+        """Hear of the dataset before training: its name and sizes."""
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Keep a record, such as an epoch report."""
 
@@ -122,6 +125,11 @@ class Trackers(Tracker):
         """Start each."""
         for tracker in self.trackers:
             tracker.start(folder, config, history)
+
+    def data(self, about: Mapping[str, Any]) -> None:
+        """Tell each of the dataset."""
+        for tracker in self.trackers:
+            tracker.data(about)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Pass the record to each."""

@@ -43,6 +43,8 @@ def test_table(here: Path) -> None:
         assert text in result.stdout
     folder = here / "ablations-out" / "small-full"
     assert f"Written to {folder.relative_to(here)}" in result.stdout
+    assert result.stdout.endswith("Next: gnnseg train full.yaml\n")
+    assert result.stderr.count("small: 60 users, 80 items, ") == 1
     [run] = json.loads((folder / "results.json").read_text())["models"][0]["runs"]
     assert run["seed"] == 3
 

@@ -169,6 +169,16 @@ def test_trackers_by_name() -> None:
     assert {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow} == TRACKERS
 
 
+def test_each_hears_of_the_dataset() -> None:
+    class Ear(Tracker):
+        def data(self, about: Mapping[str, Any]) -> None:
+            heard.append(about["name"])
+
+    heard: list[str] = []
+    Trackers([Ear(), Tracker(), Ear()]).data({"name": "small"})
+    assert heard == ["small", "small"]
+
+
 @pytest.mark.parametrize("name", sorted(TRACKERS))
 def test_a_missing_package(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [m for m in sys.modules if m.partition(".")[0] == name]:
