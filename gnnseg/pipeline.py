@@ -21,6 +21,7 @@ from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, prepare, prepare_again
+from gnnseg.projection import projected
 from gnnseg.rules import Rules
 from gnnseg.run_folder import (
     finished_folder,
@@ -104,12 +105,16 @@ class Run:
         """Content of ``fairness.json``; None where test was not measured by ``choose_by``."""
         if self.config.choose_by not in self.test.per_user or self.test.items is None:
             return None
-        labels, names = None, []
-        if self.model is not None and self.model.segmenter is not None:
-            labels = self.model.segmenter.labels.cpu().numpy()
-            described = (self.segments or {}).get("segments", [])
-            names = [s["name"] for s in described] or [""] * self.model.segmenter.num_segments
-        return fairness(self.test, self.data, self.config.choose_by, labels, names)
+        return fairness(self.test, self.data, self.config.choose_by, *self.labels)
+
+    @property
+    def labels(self) -> tuple[np.ndarray | None, list[str]]:
+        """Strongest segment of each user, ``[U]``, and names of the segments; None without segments."""
+        if self.model is None or self.model.segmenter is None:
+            return None, []
+        described = (self.segments or {}).get("segments", [])
+        names = [s["name"] for s in described] or [""] * self.model.segmenter.num_segments
+        return self.model.segmenter.labels.cpu().numpy(), names
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -181,6 +186,9 @@ def run(
                 write_json(partial / name, note)
             result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
             save(result, partial)
+            labels, names = result.labels
+            if labels is not None and (drawn := projected(result.scorer, labels, names)) is not None:
+                both.vectors(*drawn)
             both.finish(result.test_metrics)
     return result
 

@@ -12,8 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gnnseg.errors import ConfigError, GnnsegError
 from gnnseg.files import to_json, write_text
+
+Array = npt.NDArray[np.float32]
 
 History = Sequence[Mapping[str, Any]]
 
@@ -61,6 +66,9 @@ class Tracker:
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Keep the metrics on test, by name."""
+
+    def vectors(self, users: Array, segments: Sequence[str]) -> None:
+        """Hear of users' vectors ``[n, d]`` and the name of each one's segment, when all is trained."""
 
     def close(self) -> None:
         """Let go of files and connections, whether the run was finished or not."""
@@ -140,6 +148,11 @@ class Trackers(Tracker):
         """Pass the metrics to each."""
         for tracker in self.trackers:
             tracker.finish(metrics)
+
+    def vectors(self, users: Array, segments: Sequence[str]) -> None:
+        """Tell each of the vectors."""
+        for tracker in self.trackers:
+            tracker.vectors(users, segments)
 
     def close(self) -> None:
         """Close each, even if closing another fails."""
