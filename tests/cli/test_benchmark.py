@@ -120,7 +120,7 @@ class TestFolder:
 def test_full_disk(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         fill_disk(patch, name)
-        message = failure(*TWO, "--out", "out")
+        message = failure(*TWO, "--out", "out", "--quiet")
     assert message.startswith("cannot write '")
     assert message.endswith(f"{name}': No space left on device")
     assert not (here / "out").exists()
