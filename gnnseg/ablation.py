@@ -13,6 +13,7 @@ import torch
 
 from gnnseg import environment
 from gnnseg.config import Config
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.entries import Entry, comparisons, protocol
 from gnnseg.errors import ConfigError
 from gnnseg.fitting import Fitted, fit_global, fit_segmented
@@ -66,6 +67,7 @@ def ablate(
     _chosen(variants(config, 1), only)  # refuses at once what has no segments, and unknown rows
     tracker = tracker or Tracker()
     data = prepared or prepare(config.dataset, environment.find_device(config.device), tracker)
+    tracker.data(data.describe())
     study = _Study(data, tracker)
     for seed in range(config.seed, config.seed + seeds):
         study.add(config.model_copy(update={"seed": seed}), only)
@@ -172,10 +174,11 @@ class _Study:
         ]
 
     def _within(self, chosen: np.ndarray, metric: str) -> dict[str, Any]:
-        """Both models' mean over some users, and the paired difference; no numbers without users."""
+        """Both models' mean over some users, and the paired difference; no numbers of fewer than 10 users."""
         full, base = (self.entries[name].mean_over_seeds(metric)[chosen] for name in ("full", "global"))
-        if not chosen.any():
-            return {"metric": metric, "users": 0, "global": None, "full": None}
+        if chosen.sum() < MIN_USERS:
+            few = None if chosen.any() else 0
+            return {"metric": metric, "users": few, "global": None, "full": None}
         found = compare(full, base, numpy_rng(0, "bootstrap"))
         return {
             "metric": metric,

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from gnnseg.data.interactions import Interactions
+from gnnseg.disclosure import MIN_USERS, too_small
 from gnnseg.metrics import ACCURACY, Array, beyond_accuracy, parse
 from gnnseg.ranking import top_k
 from gnnseg.scoring import Among, Scorer
@@ -29,12 +30,14 @@ class Evaluation:
         beyond: Coverage, Gini, popularity, novelty and diversity of the lists at the largest cut-off, of
             users with so many unseen items.
         skipped: Users without held-out items.
+        items: Lists at the largest cut-off, -1 where one ends, ``[n, k]``; or None.
     """
 
     users: np.ndarray
     per_user: Mapping[str, Array]
     beyond: Mapping[str, float] = field(default_factory=dict)
     skipped: int = 0
+    items: np.ndarray | None = None
 
     @property
     def means(self) -> dict[str, float]:
@@ -45,27 +48,34 @@ class Evaluation:
         """``mean``, ``low`` and ``high`` of each accuracy metric (95 % bootstrap over users)."""
         return {name: _interval(values) for name, values in self.per_user.items()}
 
-    def by_segment(self, labels: np.ndarray, num_segments: int) -> list[dict[str, Any]]:
+    def by_segment(
+        self, labels: np.ndarray, num_segments: int, min_users: int = MIN_USERS
+    ) -> list[dict[str, Any]]:
         """Metrics of the users in each segment.
 
         Args:
             labels: Segment of every user, -1 for none, ``[U]``.
             num_segments: ``S``.
+            min_users: Of segments with fewer measured users nothing is told: ``users`` is None, metrics NaN.
         """
         own = labels[self.users]
+        counts = np.bincount(own + 1, minlength=num_segments + 1)
+        hidden = too_small(counts, min_users)[1:]
         return [
             {
                 "segment": s,
-                "users": int((own == s).sum()),
-                "metrics": {m: _interval(values[own == s]) for m, values in self.per_user.items()},
+                "users": None if hidden[s] else int(counts[s + 1]),
+                "metrics": {m: _interval(v[(own == s) & ~hidden[s]]) for m, v in self.per_user.items()},
             }
             for s in range(num_segments)
         ]
 
 
-def segment_gap(segments: Sequence[Mapping[str, Any]], metric: str, min_users: int = 10) -> float | None:
+def segment_gap(
+    segments: Sequence[Mapping[str, Any]], metric: str, min_users: int = MIN_USERS
+) -> float | None:
     """Best minus worst segment mean of a metric, among segments with enough users to tell."""
-    means = [s["metrics"][metric]["mean"] for s in segments if s["users"] >= min_users]
+    means = [s["metrics"][metric]["mean"] for s in segments if (s["users"] or 0) >= min_users]
     return max(means) - min(means) if len(means) > 1 else None
 
 
@@ -92,22 +102,57 @@ def evaluate(
     Raises:
         ConfigError: For an unknown metric.
     """
-    parsed = {name: parse(name) for name in metrics}
-    longest = min(max(k for _, k in parsed.values()), scorer.num_items)
-    users, relevant = np.unique(held_out.users, return_counts=True)
+    longest = min(longest_cutoff(metrics), scorer.num_items)
+    users = np.unique(held_out.users)
     tracker = tracker or Tracker()
     with tracker.task("ranking", len(users)) as task:
         items, scores = top_k(scorer, users, longest, seen, task.advance)
-    hits = _contains(users[:, None] * scorer.num_items + items, held_out, scorer.num_items)
-    hits &= np.isfinite(scores)
+    items = np.where(np.isfinite(scores), items, -1)
+    return evaluate_lists(items, held_out, seen.shape, metrics, popularity, features)
+
+
+def longest_cutoff(metrics: Sequence[str]) -> int:
+    """Length of the lists that some metrics look at.
+
+    Raises:
+        ConfigError: For an unknown metric.
+    """
+    return max(k for _, k in map(parse, metrics))
+
+
+def evaluate_lists(
+    items: np.ndarray,
+    held_out: Interactions,
+    shape: tuple[int, int],
+    metrics: Sequence[str],
+    popularity: np.ndarray | None = None,
+    features: np.ndarray | None = None,
+) -> Evaluation:
+    """Judge lists that are there, such as re-ranked ones.
+
+    Args:
+        items: For each user with held-out items, in the order of rows, the list of items, best first, -1
+            where it ends, ``[n, k]``.
+        held_out: The interactions to find.
+        shape: ``U`` and ``I``.
+        metrics: Names such as ``ndcg@10``.
+        popularity: Training interactions of each item, ``[I]``; with it, ``beyond`` is computed.
+        features: Unit vectors of the items' texts, ``[I, f]``, for diversity.
+
+    Raises:
+        ConfigError: For an unknown metric.
+    """
+    parsed = {name: parse(name) for name in metrics}
+    users, relevant = np.unique(held_out.users, return_counts=True)
+    hits = _contains(users[:, None] * shape[1] + items, held_out, shape[1]) & (items >= 0)
     per_user = {
         name: ACCURACY[metric](_columns(hits, k), relevant.astype(np.int64))
         for name, (metric, k) in parsed.items()
     }
-    complete = items[np.isfinite(scores).all(1)]
+    complete = items[(items >= 0).all(1)]
     known = popularity is not None and len(complete) > 0
     beyond = beyond_accuracy(complete, popularity, features) if known else {}  # type: ignore[arg-type]
-    return Evaluation(users, per_user, beyond, seen.shape[0] - len(users))
+    return Evaluation(users, per_user, beyond, shape[0] - len(users), items)
 
 
 def evaluate_cold_items(

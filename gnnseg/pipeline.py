@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 from torch.nn import functional as F
 
-from gnnseg import environment
+from gnnseg import environment, model_card
 from gnnseg.checkpoint import SavedRun, graph_of, load_prior, save_prior, save_run
 from gnnseg.cold import cold_items, cold_users
 from gnnseg.config import Config, load_config
-from gnnseg.errors import CheckpointError
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.fairness import fairness
+from gnnseg.fairness.reranking import reranking
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer, newcomers_of
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
-from gnnseg.prepared import Prepared, prepare
+from gnnseg.prepared import Prepared, prepare, prepare_again
+from gnnseg.projection import projected
+from gnnseg.rules import Rules
 from gnnseg.run_folder import (
     finished_folder,
     partial_folder,
@@ -115,6 +118,22 @@ class Run:
         return self.test.by_segment(segmenter.labels.cpu().numpy(), segmenter.num_segments)
 
     @property
+    def fairness(self) -> dict[str, Any] | None:
+        """Content of ``fairness.json``; None where test was not measured by ``choose_by``."""
+        if self.config.choose_by not in self.test.per_user or self.test.items is None:
+            return None
+        return fairness(self.test, self.data, self.config.choose_by, *self.labels)
+
+    @property
+    def labels(self) -> tuple[np.ndarray | None, list[str]]:
+        """Strongest segment of each user, ``[U]``, and names of the segments; None without segments."""
+        if self.model is None or self.model.segmenter is None:
+            return None, []
+        described = (self.segments or {}).get("segments", [])
+        names = [s["name"] for s in described] or [""] * self.model.segmenter.num_segments
+        return self.model.segmenter.labels.cpu().numpy(), names
+
+    @property
     def parameters(self) -> dict[str, int]:
         """Numbers of parameters, ``total`` and ``trainable`` in the last stage."""
         return {"total": 0, "trainable": 0} if self.model is None else self.model.parameter_counts()
@@ -184,6 +203,9 @@ def run(
                 write_json(partial / name, note)
             result = _run(config, prepared or prepare(config.dataset, device, tracker), progress, both)
             save(result, partial)
+            labels, names = result.labels
+            if labels is not None and (drawn := projected(result.scorer, labels, names)) is not None:
+                both.vectors(*drawn)
             both.finish(result.test_metrics)
     return result
 
@@ -195,8 +217,12 @@ def save(result: Run, folder: Path) -> None:
     if result.prior is not None:
         save_prior(folder, result.prior)
     write_json(folder / "metrics.json", result.metrics)
+    if (fair := result.fairness) is not None:
+        write_json(folder / "fairness.json", fair)
     if result.segments is not None:
         write_json(folder / "segments.json", result.segments)
+    card = model_card.card(result.config, data.describe(), result.metrics, result.segments, fair)
+    write_text(folder / model_card.FILE, card)
     about = environment.describe(data.graph.device)
     measured = {"seconds": result.seconds, "peak_memory_mb": result.peak_memory_mb}
     write_json(
@@ -205,7 +231,11 @@ def save(result: Run, folder: Path) -> None:
 
 
 def evaluate_run(
-    saved: SavedRun, split: str, device: str = "auto", tracker: Tracker | None = None
+    saved: SavedRun,
+    split: str,
+    device: str = "auto",
+    tracker: Tracker | None = None,
+    rules: Rules | None = None,
 ) -> dict[str, Any]:
     """Measure a saved run again on the data its config names.
 
@@ -214,17 +244,13 @@ def evaluate_run(
         split: ``valid`` or ``test``.
         device: Where to rank.
         tracker: Shown the progress.
+        rules: Judge lists by these rules, too, and say what they cost (``reranking``).
 
     Raises:
         CheckpointError: If the data are not those the run was trained on.
     """
     target = environment.find_device(device)
-    data = prepare(saved.config.dataset, target, tracker)
-    ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
-    if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:
-        raise CheckpointError(
-            f"the data of '{saved.folder}' have changed since it was trained; train it again"
-        )
+    data = prepare_again(saved, target, tracker)
     part, seen = (data.parts.valid, data.train) if split == "valid" else (data.parts.test, data.seen)
     held_out = data.of_known_users(part)
     metrics = data.config.metrics
@@ -232,11 +258,13 @@ def evaluate_run(
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
-    told = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    result = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
+    if rules is not None:
+        result["reranking"] = reranking(saved, found, held_out, seen, rules, tracker)
     if split == "valid":
-        return told
+        return result
     cold = {"cold_items": cold_items(saved.scorer, data), "cold_users": _cold_users_of(saved, data)}
-    return told | {key: value for key, value in cold.items() if value is not None}
+    return result | {key: value for key, value in cold.items() if value is not None}
 
 
 def _cold_users_of(saved: SavedRun, data: Prepared) -> dict[str, Any] | None:
@@ -247,6 +275,7 @@ def _cold_users_of(saved: SavedRun, data: Prepared) -> dict[str, Any] | None:
 
 
 def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -> Run:
+    tracker.data(data.describe())
     environment.reset_peak_memory()
     clock = Clock()
     fitted = fit_scorer(config, data, progress, tracker, clock)

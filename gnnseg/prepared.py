@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from gnnseg.baselines import BASELINES
+from gnnseg.checkpoint import SavedRun
 from gnnseg.config import Config, DatasetConfig
 from gnnseg.data import SOURCES, SPLITS, Dataset, Interactions, Parts, UserData
 from gnnseg.data.splits import ColdItems, ColdUsers
-from gnnseg.errors import ConfigError, DataError
+from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import Scorer
 from gnnseg.text import TEXT_ENCODERS
@@ -138,6 +139,21 @@ def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None
     train = parts.train.matrix(*shape)
     seen = (parts.train + parts.valid).matrix(*shape)
     return Prepared(config, dataset, parts, BipartiteGraph(train, device), train, seen)
+
+
+def prepare_again(saved: SavedRun, device: torch.device, tracker: Tracker | None = None) -> Prepared:
+    """The data that a saved run was trained on, read anew.
+
+    Raises:
+        CheckpointError: If they are others now.
+    """
+    data = prepare(saved.config.dataset, device, tracker)
+    ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
+    if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:
+        raise CheckpointError(
+            f"the data of '{saved.folder}' have changed since it was trained; train it again"
+        )
+    return data
 
 
 def item_term(config: Config, data: Prepared, clock: Clock) -> Scorer:

@@ -14,14 +14,15 @@ import torch
 import torch.nn.functional as F
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_prior, load_run
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import ConfigError, unknown
 from gnnseg.graph import BipartiteGraph
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
-from gnnseg.rules import Rules, diversified
-from gnnseg.scoring import Constant, Scorer, item_vectors
+from gnnseg.rules import Rules, diversified, penalised
+from gnnseg.scoring import Constant, Scorer, item_vectors, strongest
 from gnnseg.spectral import right_singular
 from gnnseg.text import TfidfEncoder
 from gnnseg.tracking import Tracker
@@ -123,7 +124,7 @@ class Recommender:
             rules: What it must keep to.
 
         Raises:
-            ConfigError: If the run has no segments, no such segment, or one without members.
+            ConfigError: If the run has no segments, no such segment, or one of fewer than 10 users.
         """
         shares = self._members(segment)
         rows = shares.nonzero().squeeze(1)
@@ -175,17 +176,31 @@ class Recommender:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Items ``[b, k]`` and scores ``[b, k]`` of the next ``b`` rows, by the rules."""
         allowed = rules.allowed(self.run.items, self._users_of, len(self.run.users))
-        pool = min(max(rules.pool, k), scorer.num_items) if rules.diversity and k > 0 else k
+        pool = min(max(rules.pool, k), scorer.num_items) if rules.reranks and k > 0 else k
         for items, scores in top_k_blocks(scorer, rows, pool, seen, allowed):
-            if not rules.diversity:
+            if not rules.reranks:
                 yield items.cpu().numpy(), scores.cpu().numpy()
                 continue
-            directions = self.text_directions if rules.diversity_on == "texts" else self._directions
-            parts = zip(*(t.cpu().split(max(1, 2**24 // pool**2)) for t in (items, scores)), strict=True)
-            for some, values in parts:
-                near = directions[some]
-                chosen = diversified(values, near @ near.transpose(1, 2), k, rules.diversity)
-                yield some.gather(1, chosen).numpy(), values.gather(1, chosen).numpy()
+            yield from self._reranked(items.cpu(), scores.cpu(), k, rules)
+
+    def _reranked(
+        self, items: torch.Tensor, scores: torch.Tensor, k: int, rules: Rules
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Items ``[b, k]`` and their own scores ``[b, k]``, chosen among ``p`` candidates ``[B, p]``."""
+        ranked = scores
+        if rules.popularity_penalty:
+            popularity = torch.from_numpy(self._users_of)[items]
+            ranked, order = penalised(scores, popularity, rules.popularity_penalty).sort(1, True)
+            items, scores = items.gather(1, order), scores.gather(1, order)
+        if not rules.diversity:
+            yield items[:, :k].numpy(), scores[:, :k].numpy()
+            return
+        directions = self.text_directions if rules.diversity_on == "texts" else self._directions
+        size = max(1, 2**24 // items.shape[1] ** 2)
+        for some, own, values in zip(*(t.split(size) for t in (items, scores, ranked)), strict=True):
+            near = directions[some]
+            chosen = diversified(values, near @ near.transpose(1, 2), k, rules.diversity)
+            yield some.gather(1, chosen).numpy(), own.gather(1, chosen).numpy()
 
     def _members(self, segment: int | str) -> torch.Tensor:
         """Everybody's share of one segment, ``[U]``."""
@@ -196,8 +211,11 @@ class Recommender:
         if str(segment) not in known:
             raise ConfigError(unknown("segment", segment, known))
         shares = memberships[:, int(segment)]
-        if not shares.any():
-            raise ConfigError(f"segment {segment} has no members")
+        members = int((strongest(memberships) == int(segment)).sum())
+        if members < MIN_USERS:
+            raise ConfigError(
+                f"segment {segment} has fewer than {MIN_USERS} users, which lists would tell of"
+            )
         return shares
 
     @cached_property

@@ -26,7 +26,10 @@ class Rules:
         diversity: ``1 - lambda`` of maximal marginal relevance (Carbonell and Goldstein 1998, doi
             10.1145/290941.291025): 0 ranks by score alone, towards 1 only unlikeness counts.
         diversity_on: Whether items are alike by the vectors of the run or by their texts.
-        pool: Best items of each user that diversity chooses from; at least the length of the list.
+        popularity_penalty: Weight of popularity against the score: 0 ranks by score alone, towards 1
+            the rarest candidates come first. What it costs, ``gnnseg evaluate --popularity-penalty`` tells.
+        pool: Best items of each user that diversity and the penalty choose from; at least the length of the
+            list.
 
     Raises:
         ConfigError: If a value is out of range, or one text is given instead of a list of ids.
@@ -37,6 +40,7 @@ class Rules:
     min_novelty: float = 0.0
     diversity: float = 0.0
     diversity_on: Literal["vectors", "texts"] = "vectors"
+    popularity_penalty: float = 0.0
     pool: int = 100
 
     def __post_init__(self) -> None:
@@ -45,12 +49,18 @@ class Rules:
                 raise ConfigError(f"'{name}' must be a list of ids, such as [{ids!r}] (got one text)")
         if not 0 <= self.min_novelty < float("inf"):
             raise ConfigError(f"'min_novelty' must be a number of bits, at least 0 (got {self.min_novelty})")
-        if not 0 <= self.diversity < 1:
-            raise ConfigError(f"'diversity' must be at least 0 and below 1 (got {self.diversity})")
+        for name, weight in (("diversity", self.diversity), ("popularity_penalty", self.popularity_penalty)):
+            if not 0 <= weight < 1:
+                raise ConfigError(f"'{name}' must be at least 0 and below 1 (got {weight})")
         if self.diversity_on not in ("vectors", "texts"):
             raise ConfigError(f"'diversity_on' must be 'vectors' or 'texts' (got {self.diversity_on!r})")
         if self.pool < 1:
             raise ConfigError(f"'pool' must be at least 1 (got {self.pool})")
+
+    @property
+    def reranks(self) -> bool:
+        """Whether lists are chosen anew among the best of a pool."""
+        return bool(self.diversity or self.popularity_penalty)
 
     def allowed(self, items: IdMap, users_of: np.ndarray, num_users: int) -> Tensor | None:
         """Mask of the items that may be recommended, ``[I]``; None where all may.
@@ -91,9 +101,7 @@ def diversified(scores: Tensor, alike: Tensor, k: int, diversity: float) -> Tens
         Positions in the order of choice, ``[B, k]`` int64; candidates with score ``-inf`` come last.
     """
     real = scores.isfinite()
-    lowest = torch.where(real, scores, torch.inf).amin(1, keepdim=True)
-    reach = (scores[:, :1] - lowest).clamp(min=1e-12)
-    relevance = torch.where(real, (scores - lowest) / reach, -1e9)  # above what was chosen, below the others
+    relevance = torch.where(real, _unit(scores), -1e9)  # above what was chosen, below the others
     most = torch.zeros_like(scores)
     row, places = torch.arange(len(scores), device=scores.device), []
     for step in range(k):
@@ -104,3 +112,30 @@ def diversified(scores: Tensor, alike: Tensor, k: int, diversity: float) -> Tens
         likeness = alike[row, place]
         most = likeness if step == 0 else torch.maximum(most, likeness)
     return torch.stack(places, dim=1)
+
+
+def penalised(scores: Tensor, popularity: Tensor, penalty: float) -> Tensor:
+    """Scores that popular candidates lose by: ``(1 - w) r - w p``.
+
+    ``r`` are the scores and ``p`` the logarithms of popularity, both brought to ``[0, 1]`` among a user's
+    candidates, and ``w`` is the penalty: the trade of accuracy against the long tail by one weight, as in
+    Abdollahpouri et al. 2019 (arXiv 1901.07555), with a linear term in place of their coverage.
+
+    Args:
+        scores: ``-inf`` where there are fewer candidates, ``[B, p]``.
+        popularity: Training users of the candidates, ``[B, p]``.
+        penalty: ``w``.
+
+    Returns:
+        ``[B, p]``, ``-inf`` where ``scores`` are.
+    """
+    real = scores.isfinite()
+    popular = torch.where(real, popularity.to(scores).log1p(), -torch.inf)
+    return torch.where(real, (1 - penalty) * _unit(scores) - penalty * _unit(popular), -torch.inf)
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Finite values brought to ``[0, 1]`` in each row; others stay what they are, or NaN."""
+    lowest = torch.where(values.isfinite(), values, torch.inf).amin(1, keepdim=True)
+    reach = (values.amax(1, keepdim=True) - lowest).clamp(min=1e-12)
+    return (values - lowest) / reach

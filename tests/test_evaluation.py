@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gnnseg.data.interactions import Interactions
 from gnnseg.errors import ConfigError
-from gnnseg.evaluation import Evaluation, evaluate, segment_gap
+from gnnseg.evaluation import Evaluation, evaluate, evaluate_lists, segment_gap
 from gnnseg.metrics import ACCURACY, beyond_accuracy
 from gnnseg.scoring import Scorer
 from gnnseg.seeding import numpy_rng
@@ -131,13 +131,24 @@ def test_intervals() -> None:
 def test_by_segment() -> None:
     found = Evaluation(np.array([1, 2, 5, 6]), {"hit@1": np.array([1.0, 0.0, 1.0, 0.0])})
     labels = np.array([0, 2, 0, 1, 1, 2, 2])
-    first, second, third, fourth = found.by_segment(labels, 4)
+    first, second, third, fourth = found.by_segment(labels, 4, min_users=1)
     assert [s["segment"] for s in (first, second, third, fourth)] == [0, 1, 2, 3]
     assert [s["users"] for s in (first, second, third, fourth)] == [1, 0, 3, 0]
     assert first["metrics"]["hit@1"] == {"mean": 0, "low": 0, "high": 0}
     assert math.isnan(second["metrics"]["hit@1"]["mean"])
     assert third["metrics"]["hit@1"]["mean"] == pytest.approx(2 / 3)
     assert third["metrics"]["hit@1"]["low"] < 2 / 3 < third["metrics"]["hit@1"]["high"]
+
+
+def test_small_segments_are_not_told() -> None:
+    found = Evaluation(np.arange(60), {"hit@1": np.ones(60)})
+    labels = np.repeat([-1, 0, 1, 2], [0, 9, 12, 39])
+    told = found.by_segment(labels, 3)
+    assert [s["users"] for s in told] == [None, None, 39]  # one hidden alone would follow from the total
+    assert [math.isnan(s["metrics"]["hit@1"]["mean"]) for s in told] == [True, True, False]
+    outside = found.by_segment(np.repeat([-1, 0, 1, 2], [3, 9, 12, 36]), 3)
+    assert [s["users"] for s in outside] == [None, 12, 36]
+    assert segment_gap(told, "hit@1") is None
 
 
 def test_segments_add_up() -> None:
@@ -198,3 +209,21 @@ def test_progress() -> None:
     found = evaluate(Table(table), interactions(held_out), sp.csr_matrix(seen), ["hit@1"], tracker=Told())
     assert told == [("ranking", len(found.users))]
     assert counting.done == len(found.users)
+
+
+def test_lists_are_kept_and_judged_alike() -> None:
+    table, seen, held_out = drawn(3)
+    seen[1, :] = ~held_out[1]
+    seen[1, np.flatnonzero(held_out[1])] = False
+    found = evaluate(Table(table), interactions(held_out), sp.csr_matrix(seen), ["ndcg@8", "recall@3"])
+    assert found.items is not None
+    assert found.items.shape == (len(found.users), 8)
+    left = int((~seen[1]).sum())
+    own = found.items[found.users.tolist().index(1)]
+    assert (own[:left] >= 0).all()
+    assert (own[left:] == -1).all()
+    again = evaluate_lists(found.items, interactions(held_out), seen.shape, ["ndcg@8", "recall@3"])
+    for name, values in found.per_user.items():
+        assert np.array_equal(values, again.per_user[name])
+    worst = evaluate_lists(np.full_like(found.items, -1), interactions(held_out), seen.shape, ["recall@3"])
+    assert worst.means["recall@3"] == 0

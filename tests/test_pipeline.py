@@ -258,9 +258,11 @@ class TestSaved:
     def test_files(self) -> None:
         files = {path.name for path in saved_run().iterdir()}
         common = {
+            "README.md",
             "config.yaml",
             "embeddings.safetensors",
             "environment.json",
+            "fairness.json",
             "history.jsonl",
             "items.json",
             "metrics.json",

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gnnseg.errors import ConfigError, DataError
 from gnnseg.recommend import Recommender
-from gnnseg.rules import Rules, diversified
+from gnnseg.rules import Rules, diversified, penalised
 from tests.runs import ITEMS, saved_baseline, saved_run
 
 
@@ -45,6 +47,43 @@ def test_candidates_that_are_none_come_last_and_once() -> None:
     found = diversified(scores, torch.eye(4).expand(2, 4, 4), 4, 0.5)
     assert found[0].tolist()[:2] == [0, 1]
     assert [sorted(row) for row in found.tolist()] == [[0, 1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("penalty", [0.2, 0.7])
+def test_penalty(penalty: float) -> None:
+    rng = np.random.default_rng(0)
+    scores, popularity = rng.normal(size=(3, 9)), rng.integers(0, 50, size=(3, 9))
+    scores[1, 6:] = -np.inf
+    scores[2] = -np.inf
+    found = penalised(torch.from_numpy(scores), torch.from_numpy(popularity), penalty).numpy()
+    for row in range(2):
+        real = np.isfinite(scores[row])
+        own, popular = scores[row][real], np.log(1 + popularity[row][real])
+        relevance = (own - own.min()) / (own.max() - own.min())
+        known = (popular - popular.min()) / (popular.max() - popular.min())
+        np.testing.assert_allclose(found[row][real], (1 - penalty) * relevance - penalty * known)
+        assert (found[row][~real] == -np.inf).all()
+    assert (found[2] == -np.inf).all()
+
+
+def test_penalty_shows_rarer_items_with_their_own_scores(recommender: Recommender) -> None:
+    users = recommender.run.train.getnnz(axis=0)
+    names = list(recommender.run.users)
+
+    def mean(rules: Rules) -> float:
+        lists = recommender.recommend(names, 5, rules)
+        rows = [recommender.run.items.rows([r.item for r in found]) for found in lists.values()]
+        return float(users[np.concatenate(rows)].mean())
+
+    means = [mean(Rules(popularity_penalty=w)) for w in (0.0, 0.3, 0.8)]
+    assert means[0] > means[1] > means[2]
+    scores = {r.item: r.score for r in recommender.recommend(["1042"], ITEMS)["1042"]}
+    for rules in (Rules(popularity_penalty=0.8), Rules(popularity_penalty=0.5, diversity=0.5)):
+        for r in recommender.recommend(["1042"], 5, rules)["1042"]:
+            assert r.score == scores[r.item]
+    both = [r.item for r in recommender.recommend(["1042"], 5, rules)["1042"]]
+    alone = [r.item for r in recommender.recommend(["1042"], 5, Rules(diversity=0.5))["1042"]]
+    assert both != alone
 
 
 def test_novelty_is_self_information(recommender: Recommender) -> None:
@@ -99,6 +138,17 @@ def test_a_segment_is_served_its_members_mean(recommender: Recommender) -> None:
     assert [r.score for r in found] == pytest.approx(np.sort(mean)[::-1][:5], rel=1e-5)
 
 
+def test_a_small_segment_is_served_nothing(recommender: Recommender) -> None:
+    memberships = torch.zeros(len(recommender.run.users), 2)
+    memberships[:9, 1] = 1
+    memberships[9:, 0] = 1
+    small = Recommender(replace(recommender.run, memberships=memberships))
+    with pytest.raises(ConfigError, match="segment 1 has fewer than 10 users"):
+        small.recommend_segment(1)
+    memberships[9] = torch.tensor([0.0, 1.0])
+    assert len(small.recommend_segment(1)) == 10
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -106,6 +156,8 @@ def test_a_segment_is_served_its_members_mean(recommender: Recommender) -> None:
         ({"min_novelty": float("nan")}, "'min_novelty' must be"),
         ({"diversity": 1.0}, "'diversity' must be"),
         ({"diversity_on": "colour"}, "'diversity_on' must be"),
+        ({"popularity_penalty": 1.0}, "'popularity_penalty' must be at least 0 and below 1"),
+        ({"popularity_penalty": -0.1}, "'popularity_penalty' must be"),
         ({"pool": 0}, "'pool' must be"),
         ({"only": "i00"}, "'only' must be a list"),
     ],

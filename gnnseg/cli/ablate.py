@@ -61,10 +61,10 @@ def ablate(
     if json_:
         click.echo(to_json(results))
     elif not quiet:
-        _show(results, folder)
+        _show(results, folder, config)
 
 
-def _show(results: Mapping[str, Any], folder: Path) -> None:
+def _show(results: Mapping[str, Any], folder: Path, config: str) -> None:
     from gnnseg.cli.progress import out, table
     from gnnseg.report.ablation import ablation_rows, group_rows, segments_verdict
     from gnnseg.report.tables import main_metrics
@@ -74,6 +74,6 @@ def _show(results: Mapping[str, Any], folder: Path) -> None:
     out.print(table(title, *ablation_rows(results, metric)))
     out.print(table("full against global, by users", *group_rows(results)))
     out.print(segments_verdict(results, metric), highlight=False)
-    out.print(
-        f"Written to {folder}: results.json, results.md, results.csv, plots", highlight=False, soft_wrap=True
-    )
+    files = "report.html, results.json, results.md, results.csv, plots"
+    out.print(f"Written to {folder}: {files}", highlight=False, soft_wrap=True)
+    out.print(f"Next: gnnseg train {config}", highlight=False, soft_wrap=True)

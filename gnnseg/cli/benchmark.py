@@ -74,8 +74,7 @@ def _show(results: Mapping[str, Any], folder: Path, dataset: str) -> None:
     if results["comparisons"]:
         out.print(table(f"{names[-1]} against the others", *comparison_rows(results, metric)))
         out.print(verdict(results, metric), highlight=False)
-    out.print(
-        f"Written to {folder}: results.json, results.md, results.csv, plots", highlight=False, soft_wrap=True
-    )
+    files = "report.html, results.json, results.md, results.csv, plots"
+    out.print(f"Written to {folder}: {files}", highlight=False, soft_wrap=True)
     own = f"{dataset}/{names[-1]}" if f"{dataset}/{names[-1]}" in shipped_configs() else ""
     out.print(f"Next: gnnseg train {own or f'-s dataset={dataset}'}", highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -12,18 +13,33 @@ from gnnseg.cli import options
 @click.command()
 @options.run_folder
 @click.option("--split", type=click.Choice(["valid", "test"]), default="test", show_default=True)
+@click.option("--popularity-penalty", default=0.0, help="Also judge lists that rank rare items higher.")
+@click.option("--diversity", default=0.0, help="Also judge lists of items unlike each other (MMR).")
 @options.device
 @options.as_json
 @options.quiet
-@options.example("gnnseg evaluate runs/full --split valid")
-def evaluate(run: str, split: str, device: str, json_: bool, quiet: bool) -> None:
+@options.example(
+    "gnnseg evaluate runs/full --split valid\ngnnseg evaluate runs/full --popularity-penalty 0.2"
+)
+def evaluate(
+    run: str,
+    split: str,
+    popularity_penalty: float,
+    diversity: float,
+    device: str,
+    json_: bool,
+    quiet: bool,
+) -> None:
     """Metrics of a saved run, overall and per segment."""
     from gnnseg.checkpoint import load_run
     from gnnseg.cli.progress import tracker
     from gnnseg.files import to_json
     from gnnseg.pipeline import evaluate_run
+    from gnnseg.rules import Rules
 
-    result = evaluate_run(load_run(run), split, device, tracker(quiet))
+    rules = Rules(popularity_penalty=popularity_penalty, diversity=diversity)
+    wanted = rules if rules.reranks else None
+    result = evaluate_run(load_run(run), split, device, tracker(quiet), wanted)
     if json_:
         click.echo(to_json(result))
     elif not quiet:
@@ -31,7 +47,7 @@ def evaluate(run: str, split: str, device: str, json_: bool, quiet: bool) -> Non
 
 
 def _show(run: str, split: str, result: dict[str, Any]) -> None:
-    from gnnseg.cli.progress import out, table
+    from gnnseg.cli.progress import hidden, out, table
     from gnnseg.report.cold import cold_lines
 
     rows = [
@@ -41,15 +57,42 @@ def _show(run: str, split: str, result: dict[str, Any]) -> None:
     out.print(table(f"{run}: {split}", ["metric", "mean", "95 % interval"], rows))
     for line in cold_lines(result):
         out.print(line, highlight=False)
+    if "reranking" in result:
+        _show_cost(result["reranking"])
     if not result["segments"]:
         return
     metrics = list(result["segments"][0]["metrics"])[:2]
     lines = [
-        [str(s["segment"]), str(s["users"]), *(_cell(s["metrics"][m]) for m in metrics)]
+        [str(s["segment"]), hidden(s["users"]), *(_cell(s["metrics"][m]) for m in metrics)]
         for s in result["segments"]
     ]
     out.print(table("by segment", ["segment", "users", *metrics], lines))
 
 
+def _show_cost(found: dict[str, Any]) -> None:
+    """What re-ranking costs, user by user, and what it brings to rare items."""
+    from gnnseg.cli.progress import out, table
+
+    rows = [
+        [
+            metric,
+            f"{found['metrics'][metric]:.4f}",
+            f"{c['difference']:+.4f} ({c['low']:+.4f} to {c['high']:+.4f})",
+            "" if math.isnan(c["relative"]) else f"{c['relative']:+.1%}",
+        ]
+        for metric, c in found["cost"].items()
+    ]
+    out.print(table("re-ranked", ["metric", "mean", "against by score, 95 %", "relative"], rows))
+    before, after = found["exposure"]["before"], found["exposure"]["after"]
+    tail = [e["bins"][-1]["of_lists"] for e in (before, after)]
+    out.print(
+        f"Catalogue shown {before['coverage']:.1%} to {after['coverage']:.1%}, Gini {before['gini']:.3f} to "
+        f"{after['gini']:.3f}, tail in lists {tail[0]:.1%} to {tail[1]:.1%}.",
+        highlight=False,
+    )
+
+
 def _cell(interval: dict[str, float]) -> str:
+    if math.isnan(interval["mean"]):
+        return "-"
     return f"{interval['mean']:.4f} ({interval['low']:.4f}-{interval['high']:.4f})"

@@ -20,10 +20,13 @@ COMMANDS = (
     "recommend",
     "report",
     "explain",
+    "audit",
     "export",
+    "push",
     "update",
     "data",
     "show",
+    "doctor",
 )
 INTERRUPTED = 130
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,11 +22,21 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.tracking import Task, Tracker
 
 SECONDS_BETWEEN_LINES = 10.0
 ROOMY = 100
 """Columns of a terminal from which on a bar may be long without cutting figures off."""
+
+SIZES = {
+    "users": "users",
+    "items": "items",
+    "train": "training interactions",
+    "valid": "validation",
+    "test": "test",
+}
+"""Of a dataset, as they are called."""
 
 out = Console(soft_wrap=False)
 err = Console(stderr=True)
@@ -56,10 +67,26 @@ class Rate(ProgressColumn):
         return Text(f"{task.speed:,.1f}/s" if known else "", style="progress.data.speed")
 
 
-class Live(Tracker):
+class Telling(Tracker):
+    """Says once what a dataset holds, before anything is trained on it."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def data(self, about: Mapping[str, Any]) -> None:
+        """A line, unless it is the one before."""
+        parts = [f"{about[key]:,} {name}" for key, name in SIZES.items()]
+        line = f"{about['name']}: {', '.join(parts)}"
+        if line != self._told:
+            self._told = line
+            err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class Live(Telling):
     """Bars with figures, rate and time left; a bar disappears when its step is done."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -100,7 +127,7 @@ class _Bar(Task):
         self._progress.update(self._bar, total=total)  # type: ignore[arg-type]
 
 
-class Plain(Tracker):
+class Plain(Telling):
     """A line every ten seconds or so, for logs."""
 
     @contextmanager
@@ -132,6 +159,11 @@ class _Lines(Task):
 
     def fits(self, total: int) -> None:
         self._total = total
+
+
+def hidden(count: int | None) -> str:
+    """A number of users; of groups too small to be told of, only that."""
+    return f"<{MIN_USERS}" if count is None else str(count)
 
 
 def table(

@@ -32,6 +32,18 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     metavar="S,S,...",
     help="Numbers of segments to compare on this run's vectors.",
 )
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Sizes and tags under differential privacy, to share; each release spends this much.",
+)
+@click.option(
+    "--clip",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="With --epsilon: tags a user counts for.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --choose.")
 @options.as_json
 @options.quiet
@@ -40,17 +52,25 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 gnnseg segments runs/full
 gnnseg segments runs/full --choose 2,4,8,16
 gnnseg segments runs/april --against runs/march
+gnnseg segments runs/full --epsilon 1 --json
 """
 )
 def segments(
-    run: str, against: str | None, choose: list[int] | None, seed: int, json_: bool, quiet: bool
+    run: str,
+    against: str | None,
+    choose: list[int] | None,
+    epsilon: float | None,
+    clip: int,
+    seed: int,
+    json_: bool,
+    quiet: bool,
 ) -> None:
     """Sizes, quality and profile of each segment of a saved run."""
     from gnnseg.checkpoint import load_run
     from gnnseg.files import to_json
 
-    if against is not None and choose is not None:
-        raise click.UsageError("--against and --choose exclude each other")
+    if (against is not None) + (choose is not None) + (epsilon is not None) > 1:
+        raise click.UsageError("--against, --choose and --epsilon exclude each other")
     saved = load_run(run)
     _memberships(saved)
     found: dict[str, Any]
@@ -58,6 +78,8 @@ def segments(
         found, show = _drift(saved, load_run(against)), _show_drift
     elif choose is not None:
         found, show = _choose(saved, choose, seed), _show_choice
+    elif epsilon is not None:
+        found, show = _noisy(saved, epsilon, clip), _show_noisy
     else:
         found, show = _described(saved), _show
     if json_:
@@ -121,6 +143,39 @@ def _choose(saved: SavedRun, counts: list[int], seed: int) -> dict[str, Any]:
     ).as_dict()
 
 
+def _noisy(saved: SavedRun, epsilon: float, clip: int) -> dict[str, Any]:
+    """What :func:`gnnseg.privacy.noisy_segments` gives, its noise from the system's source of randomness."""
+    import numpy as np
+    import torch
+
+    from gnnseg.prepared import prepare_again
+    from gnnseg.privacy import noisy_segments
+    from gnnseg.scoring import strongest
+    from gnnseg.segments.traits import tag_matrix
+
+    memberships = _memberships(saved)
+    tags = tag_matrix(prepare_again(saved, torch.device("cpu")).dataset.tags)
+    return noisy_segments(
+        strongest(memberships),
+        memberships.shape[1],
+        saved.train,
+        tags,
+        epsilon=epsilon,
+        clip=clip,
+        rng=np.random.default_rng(),
+    )
+
+
+def _show_noisy(run: str, found: dict[str, Any]) -> None:
+    from gnnseg.cli.progress import hidden, out, table
+
+    rows = [[str(s["segment"]), hidden(s["users"]), _lifted(s["tags"])] for s in found["segments"]]
+    title = f"{Path(run)}: segments, epsilon {found['epsilon']:g}"
+    out.print(table(title, ["segment", "users", "typical tags"], rows, words=(2,)))
+    off = ", ".join(f"{name} within {most}" for name, most in found["within"].items())
+    out.print(f"Noisy counts, in 95 of 100: {off}. Guarantee: {found['guarantee']}.", highlight=False)
+
+
 def _show(run: str, found: dict[str, Any]) -> None:
     from gnnseg.cli.progress import out, table
 
@@ -154,13 +209,15 @@ def _show_difference(kind: str, apart: dict[str, Any]) -> None:
 
 
 def _row(segment: dict[str, Any]) -> list[str]:
+    from gnnseg.cli.progress import hidden
+
     profile = segment["profile"]
     likes = [_lifted(profile.get("tags") or profile.get("words", [])), _items(profile.get("likes", []))]
     avoids = [_lifted(profile.get("avoids", [])), _items(profile.get("dislikes", []))]
     activity = segment["activity"]
     return [
         f"{segment['segment']} {segment.get('name', '')}".rstrip(),
-        f"{segment['users']} ({segment['share']:.0%})",
+        hidden(None) if segment["users"] is None else f"{segment['users']} ({segment['share']:.0%})",
         "-" if activity is None else f"{activity:.0f}",
         "too few users to tell" if segment.get("hidden") else "\n".join(filter(None, likes)),
         "\n".join(filter(None, avoids)),
@@ -176,28 +233,29 @@ def _items(entries: list[dict[str, Any]]) -> str:
 
 
 def _show_drift(run: str, found: dict[str, Any]) -> None:
-    from gnnseg.cli.progress import out, table
+    from gnnseg.cli.progress import hidden, out, table
 
     before, after = found["names"]["before"], found["names"]["after"]
     header = ["from \\ to", "users", *(f"{i} {name}" for i, name in enumerate(after)), "outside"]
     rows = []
-    for number, (name, counts, shares) in enumerate(
-        zip([*before, "outside"], found["counts"], found["transitions"], strict=True)
-    ):
+    for number, (name, shares) in enumerate(zip([*before, "outside"], found["transitions"], strict=True)):
         match = (found["matches"] + [len(after)])[number]
-        cells = [f"{share:.0%}{' *' if to == match else ''}" for to, share in enumerate(shares)]
+        cells = [
+            f"{hidden(None) if share is None else f'{share:.0%}'}{' *' if to == match else ''}"
+            for to, share in enumerate(shares)
+        ]
         label = name if number == len(before) else f"{number} {name}"
-        rows.append([label, str(sum(counts)), *cells])
-    if not any(found["counts"][-1]):
+        rows.append([label, hidden(found["sizes"][number]), *cells])
+    if found["sizes"][-1] == 0:
         rows.pop()
-    if not any(counts[-1] for counts in found["counts"]):
+    if not any(counts[-1] != 0 for counts in found["counts"]):
         header, rows = header[:-1], [row[:-1] for row in rows]
     out.print(table(f"{Path(run)}: where users went (* the matching segment)", header, rows))
     out.print(
         f"{found['moved']:.1%} of {found['users']} users moved  "
         f"adjusted Rand index {found['rand']:.3f}  "
         f"normalised mutual information {found['mutual_information']:.3f}  "
-        f"{found['left']} left, {found['joined']} joined",
+        f"{hidden(found['left'])} left, {hidden(found['joined'])} joined",
         highlight=False,
     )
 

@@ -25,7 +25,7 @@ DEFAULT_CONFIG = "movielens/full"
 @click.option(
     "--track",
     multiple=True,
-    type=click.Choice(["tensorboard", "wandb"]),
+    type=click.Choice(["tensorboard", "wandb", "mlflow"]),
     help="Write curves for it into the run's folder, too; may be repeated.",
 )
 @click.option(

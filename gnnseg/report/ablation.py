@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.report.tables import Results, markdown, mean_seconds, relative
 
 LEVEL = 0.05
@@ -36,7 +37,7 @@ def group_rows(results: Results) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, group in names:
         if not group["users"]:
-            rows.append([name, "0", "", "", "", "", ""])
+            rows.append([name, f"<{MIN_USERS}" if group["users"] is None else "0", "", "", "", "", ""])
             continue
         means = [f"{group[key]:.4f}" for key in ("global", "full")]
         tested = [relative(group["relative"], 2), _interval(group), f"{group['p']:.2g}"]
@@ -87,7 +88,7 @@ def local_verdict(local: Mapping[str, Any]) -> str:
 
 def worst_segment(results: Results) -> str:
     """Gains and harms by segment, and the gap between the best and the worst segment of both models."""
-    groups = [g for g in results["segments"] if g["users"] >= 10 and _known(g["relative"])]
+    groups = [g for g in results["segments"] if (g["users"] or 0) >= MIN_USERS and _known(g["relative"])]
     if not groups:
         return ""
     worst = min(groups, key=lambda group: group["relative"])

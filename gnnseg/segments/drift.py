@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnseg.disclosure import MIN_USERS, too_small
 from gnnseg.errors import DataError
 from gnnseg.scoring import strongest
 
@@ -45,18 +46,29 @@ class Drift:
         shares: np.ndarray = self.counts / np.maximum(self.counts.sum(1, keepdims=True), 1)
         return shares
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_dict(self, min_users: int = MIN_USERS) -> dict[str, Any]:
+        """For JSON; counts of fewer users, and what would tell them, are None.
+
+        Args:
+            min_users: Least number that is told; 0 tells all.
+        """
+        hidden = np.array([too_small(row, min_users) for row in self.counts])
+        shares = self.transitions.round(4)
+
+        def told(count: int) -> int | None:
+            return None if 0 < count < min_users else count
+
         return {
             "users": self.users,
-            "left": self.left,
-            "joined": self.joined,
+            "left": told(self.left),
+            "joined": told(self.joined),
             "rand": self.rand,
             "mutual_information": self.mutual_information,
             "moved": self.moved,
             "matches": self.matches,
-            "counts": self.counts.tolist(),
-            "transitions": self.transitions.round(4).tolist(),
+            "sizes": [told(size) for size in self.counts.sum(1).tolist()],
+            "counts": _told(self.counts, hidden),
+            "transitions": _told(shares, hidden),
         }
 
 
@@ -107,6 +119,12 @@ def drift(
         matches=[match.get(segment) for segment in range(size_before)],
         counts=counts,
     )
+
+
+def _told(table: np.ndarray, hidden: np.ndarray) -> list[list[float | None]]:
+    """A table with None in place of what is hidden."""
+    pairs = zip(table.tolist(), hidden.tolist(), strict=True)
+    return [[None if h else v for v, h in zip(*row, strict=True)] for row in pairs]
 
 
 def _rows(memberships: np.ndarray, ids: Sequence[str]) -> dict[str, int]:

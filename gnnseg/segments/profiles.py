@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import ConfigError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import strongest
@@ -16,9 +17,6 @@ from gnnseg.segments.naming import name_segment
 from gnnseg.segments.traits import tag_matrix, word_matrix
 
 __all__ = ["MIN_USERS", "PRIOR", "merge_small", "profiles"]
-
-MIN_USERS = 10
-"""Users below which a group has no profile, lest it tells of single users."""
 
 
 def profiles(
@@ -58,9 +56,9 @@ def profiles(
     Returns:
         A dict a segment: ``segment``, ``merged`` (the segments that were merged into it), ``name`` (no two
         are the same), ``users`` (whose strongest it is), ``share``, ``hidden``, ``activity`` (mean
-        interactions of a user, None where hidden), and ``profile`` with ``likes`` and ``dislikes`` (items),
-        ``typical`` (most frequent items), with tags ``tags`` and ``avoids``, with texts ``words``, with
-        vectors and ids ``users``.
+        interactions of a user), these numbers None where hidden, and ``profile`` with ``likes`` and
+        ``dislikes`` (items), ``typical`` (most frequent items), with tags ``tags`` and ``avoids``, with texts
+        ``words``, with vectors and ids ``users``.
 
     Raises:
         ConfigError: If memberships do not fit the graph.
@@ -93,6 +91,9 @@ def profiles(
             about |= {"activity": float(links[inside].mean()), "profile": profile}
         result.append(about)
     _name(result)
+    for about in result:
+        if about["hidden"] and about["users"]:  # that a group is empty tells of nobody
+            about |= {"users": None, "share": None}
     return result
 
 

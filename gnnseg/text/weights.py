@@ -84,6 +84,18 @@ def resolve(model: str, revision: str | None = None) -> Weights:
     return found
 
 
+def installed(model: str) -> Weights | None:
+    """The weights of a model where they are on this machine, in a package or the hub's cache; else None.
+
+    Nothing is downloaded.
+
+    Args:
+        model: A name on the hub, or one of ``ALIASES``.
+    """
+    name = ALIASES.get(model, model)
+    return _package(name, None, []) or _hub_cache(name, None, [])
+
+
 def _folder(model: str, revision: str | None, tried: list[str]) -> Weights | None:
     folder = Path(model).expanduser()
     problem = _problem(folder)

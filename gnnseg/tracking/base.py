@@ -12,8 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gnnseg.errors import ConfigError, GnnsegError
 from gnnseg.files import to_json, write_text
+
+Array = npt.NDArray[np.float32]
 
 History = Sequence[Mapping[str, Any]]
 
@@ -53,11 +58,17 @@ class Tracker:
             history: Records of the run before it was interrupted; they take the place of what was kept then.
         """
 
+    def data(self, about: Mapping[str, Any]) -> None:
+        """Hear of the dataset before training: its name and sizes."""
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Keep a record, such as an epoch report."""
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Keep the metrics on test, by name."""
+
+    def vectors(self, users: Array, segments: Sequence[str]) -> None:
+        """Hear of users' vectors ``[n, d]`` and the name of each one's segment, when all is trained."""
 
     def close(self) -> None:
         """Let go of files and connections, whether the run was finished or not."""
@@ -123,6 +134,11 @@ class Trackers(Tracker):
         for tracker in self.trackers:
             tracker.start(folder, config, history)
 
+    def data(self, about: Mapping[str, Any]) -> None:
+        """Tell each of the dataset."""
+        for tracker in self.trackers:
+            tracker.data(about)
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Pass the record to each."""
         for tracker in self.trackers:
@@ -132,6 +148,11 @@ class Trackers(Tracker):
         """Pass the metrics to each."""
         for tracker in self.trackers:
             tracker.finish(metrics)
+
+    def vectors(self, users: Array, segments: Sequence[str]) -> None:
+        """Tell each of the vectors."""
+        for tracker in self.trackers:
+            tracker.vectors(users, segments)
 
     def close(self) -> None:
         """Close each, even if closing another fails."""
@@ -173,8 +194,12 @@ class Clock:
         self.seconds[step] += time.perf_counter() - started
 
 
-def extra(module: str) -> ModuleType:
-    """Import a module that comes with ``gnnseg[tracking]``.
+def extra(module: str, name: str = "tracking") -> ModuleType:
+    """Import a module that comes with an extra.
+
+    Args:
+        module: To import.
+        name: Of the extra, as in ``gnnseg[tracking]``.
 
     Raises:
         ConfigError: If it cannot be imported.
@@ -184,7 +209,7 @@ def extra(module: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"tracking with {module.partition('.')[0]} needs a package that is missing ({error}); "
-            'pip install "gnnseg[tracking]"'
+            f'pip install "gnnseg[{name}]"'
         ) from None
 
 

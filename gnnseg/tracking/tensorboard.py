@@ -7,18 +7,28 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
 
 from gnnseg.errors import GnnsegError
-from gnnseg.tracking.base import History, Tracker, extra, folder_of, metric_scalars, scalars
+from gnnseg.files import write_text
+from gnnseg.tracking.base import Array, History, Tracker, extra, folder_of, metric_scalars, scalars
+
+PROJECTOR = """embeddings {
+  tensor_name: "users"
+  tensor_path: "users.tsv"
+  metadata_path: "segments.tsv"
+}
+"""
 
 
 class TensorBoard(Tracker):
     """Writes ``<run>/tensorboard``: a scalar for every number of a record, the config, the test metrics.
+
+    Of a run with segments, the embedding projector shows users' vectors.
 
     The step counts epochs over both stages. A resumed run writes its curves anew from its history, so that no
     epoch stands there twice. Records are few, so they are written at once and not from a thread of their own:
@@ -72,6 +82,18 @@ class TensorBoard(Tracker):
         self._scalars(found)
         for summary in self._summary.hparams(self._config, found):
             self._write(summary=summary)
+
+    def vectors(self, users: Array, segments: Sequence[str]) -> None:
+        """Write the tables of the embedding projector, a point a user, coloured by segment.
+
+        Raises:
+            GnnsegError: If they cannot be written.
+        """
+        rows = ("\t".join(f"{value:.6g}" for value in row) for row in users.tolist())
+        names = (" ".join(name.split()) for name in segments)
+        write_text(self._folder / "users.tsv", "\n".join(rows) + "\n")
+        write_text(self._folder / "segments.tsv", "\n".join(names) + "\n")
+        write_text(self._folder / "projector_config.pbtxt", PROJECTOR)
 
     def close(self) -> None:
         """Close the file."""

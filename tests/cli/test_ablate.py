@@ -9,7 +9,7 @@ from tests.cli.invoking import failure, invoke, misuse, output, printed
 from tests.runs import FULL, contents, write_data, write_yaml
 
 PLOTS = {f"{name}.{kind}" for name in ("accuracy", "cost", "differences") for kind in ("png", "svg")}
-FILES = {"results.json", "results.md", "results.csv", *PLOTS}
+FILES = {"report.html", "results.json", "results.md", "results.csv", *PLOTS}
 QUICK = ("ablate", "full.yaml", "--seeds", "1", "--device", "cpu", "--only", "random segments, FiLM")
 
 
@@ -43,6 +43,8 @@ def test_table(here: Path) -> None:
         assert text in result.stdout
     folder = here / "ablations-out" / "small-full"
     assert f"Written to {folder.relative_to(here)}" in result.stdout
+    assert result.stdout.endswith("Next: gnnseg train full.yaml\n")
+    assert result.stderr.count("small: 60 users, 80 items, ") == 1
     [run] = json.loads((folder / "results.json").read_text())["models"][0]["runs"]
     assert run["seed"] == 3
 

@@ -9,7 +9,16 @@ import torch
 from tests.cli.invoking import failure, invoke, printed
 from tests.runs import FULL, Interrupt, contents, fill_disk, write_data, write_yaml
 
-FILES = {"results.json", "results.md", "results.csv", "accuracy.png", "accuracy.svg", "cost.png", "cost.svg"}
+FILES = {
+    "report.html",
+    "results.json",
+    "results.md",
+    "results.csv",
+    "accuracy.png",
+    "accuracy.svg",
+    "cost.png",
+    "cost.svg",
+}
 TWO = ("benchmark", "--dataset", "small.yaml", "--models", "popular.yaml, full.yaml", "--seeds", "1")
 
 
@@ -111,7 +120,7 @@ class TestFolder:
 def test_full_disk(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         fill_disk(patch, name)
-        message = failure(*TWO, "--out", "out")
+        message = failure(*TWO, "--out", "out", "--quiet")
     assert message.startswith("cannot write '")
     assert message.endswith(f"{name}': No space left on device")
     assert not (here / "out").exists()

@@ -27,6 +27,24 @@ def test_table() -> None:
     assert "by segment" not in output("evaluate", saved_baseline())
 
 
+def test_what_reranking_costs() -> None:
+    found = printed("evaluate", saved_run(), "--popularity-penalty", 0.6)
+    plain = printed("evaluate", saved_run())
+    again = found["reranking"]
+    assert {k: v for k, v in found.items() if k != "reranking"} == plain
+    for metric, cost in again["cost"].items():
+        assert cost["difference"] == pytest.approx(again["metrics"][metric] - plain["test"][metric])
+        assert cost["low"] <= cost["difference"] <= cost["high"]
+    assert again["exposure"]["before"]["gini"] == pytest.approx(plain["test"]["gini"])
+    before, after = (again["exposure"][when]["bins"][0]["of_lists"] for when in ("before", "after"))
+    assert after < before
+    text = output("evaluate", saved_run(), "--diversity", 0.5, "--split", "valid")
+    assert "against by score, 95 %" in text
+    assert "tail in lists" in text
+    problem = failure("evaluate", saved_run(), "--popularity-penalty", 1)
+    assert problem == "'popularity_penalty' must be at least 0 and below 1 (got 1.0)"
+
+
 def test_quiet() -> None:
     result = invoke("evaluate", saved_run(), "--quiet")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")

@@ -34,6 +34,18 @@ def test_figures() -> None:
     assert figures({"loss": 0.5, "valid": float("nan"), "rate": 3.0}) == "loss 0.5000  3/s"
 
 
+@pytest.mark.parametrize("kind", [Live, Plain])
+def test_a_dataset_is_told_once(kind: type[Plain], log: io.StringIO) -> None:
+    sizes = {"users": 1234, "items": 2, "train": 56789, "valid": 0, "test": 7}
+    found = kind()
+    for name in ("[red]one", "[red]one", "two"):
+        found.data({"name": name, "digest": "sha256:0", **sizes})
+    assert log.getvalue().splitlines() == [
+        f"{name}: 1,234 users, 2 items, 56,789 training interactions, 0 validation, 7 test"
+        for name in ("[red]one", "two")
+    ]
+
+
 def test_quiet_shows_nothing(screen: io.StringIO) -> None:
     assert type(tracker(True)) is Tracker
 

@@ -52,7 +52,9 @@ class TestSearch:
         assert "search: 1/2, " in result.stderr
         assert re.search(r"search: 2/2, 0 s left  best 0\.\d{4}\n", result.stderr)
         assert "test" in json.loads(result.stdout)
-        assert "test" not in result.stderr
+        sizes, *lines = [line for line in result.stderr.splitlines() if "test" in line]
+        assert sizes.startswith("small: 60 users, 80 items, ")
+        assert lines == []
 
     def test_goes_on(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:

@@ -109,7 +109,7 @@ def test_no_run(tmp_path: Path) -> None:
 
 def test_against(another: Path) -> None:
     found = printed("segments", another, "--against", saved_run())
-    assert (found["users"], found["left"], found["joined"]) == (USERS - 2, 2, 2)
+    assert (found["users"], found["left"], found["joined"]) == (USERS - 2, None, None)
     assert found["matches"] == [1, 2, 0]
     assert found["moved"] == pytest.approx(6 / (USERS - 2))
     before, after = (
@@ -117,6 +117,12 @@ def test_against(another: Path) -> None:
         for run in (saved_run(), another)
     )
     assert found["rand"] == pytest.approx(adjusted_rand_score(before, after))
+    told = [n for row in found["counts"] for n in row]
+    assert None in told
+    assert all(n is None or n == 0 or n >= 10 for n in told)
+    assert [[n is None for n in row] for row in found["transitions"]] == [
+        [n is None for n in row] for row in found["counts"]
+    ]
     names = [segment["name"] for segment in described()["segments"]]  # type: ignore[attr-defined]
     assert found["names"] == {"before": names, "after": names}
 
@@ -124,10 +130,24 @@ def test_against(another: Path) -> None:
 def test_against_as_a_table(another: Path) -> None:
     text = " ".join(output("segments", another, "--against", saved_run()).split())
     assert f"{6 / (USERS - 2):.1%} of {USERS - 2} users moved" in text
-    assert "2 left, 2 joined" in text
+    assert "<10 left, <10 joined" in text
     assert "*" in text
     assert "outside" not in text
     assert "0.0% of 60 users moved" in output("segments", saved_run(), "--against", saved_run())
+
+
+def test_epsilon() -> None:
+    found = printed("segments", saved_run(), "--epsilon", 50)
+    sizes = {s["segment"]: s["users"] for s in described()["segments"]}  # type: ignore[attr-defined]
+    assert (found["epsilon"], found["clip"]) == (50, 3)
+    assert {s["segment"]: s["users"] for s in found["segments"]} == sizes
+    text = " ".join(output("segments", saved_run(), "--epsilon", 50).split())
+    assert "epsilon 50" in text
+    assert "how segments were learned is not covered" in text
+    noisy = [str(printed("segments", saved_run(), "--epsilon", 0.05)["segments"]) for _ in range(4)]
+    assert len(set(noisy)) > 1  # not seeded
+    assert "exclude each other" in misuse("segments", saved_run(), "--epsilon", 1, "--choose", "2,3")
+    assert misuse("segments", saved_run(), "--epsilon", 0)
 
 
 def test_choose() -> None:
@@ -169,4 +189,4 @@ def test_wrong_numbers() -> None:
     assert failure("segments", saved_run(), "--choose", "1").startswith("'candidates' must be from 2 to 48")
     assert "whole numbers" in misuse("segments", saved_run(), "--choose", "2,x")
     both = misuse("segments", saved_run(), *CHOICE, "--against", saved_run())
-    assert both == "--against and --choose exclude each other"
+    assert both == "--against, --choose and --epsilon exclude each other"

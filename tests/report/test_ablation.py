@@ -156,7 +156,13 @@ def test_files(tmp_path: Path) -> None:
     assert "* **ensemble** (control): about ensemble" in text
     assert "| 6 and more items | 20 |" in text
     plots = {f"{name}.{kind}" for name in ("accuracy", "cost", "differences") for kind in ("png", "svg")}
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "results.md", "results.csv", *plots}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "report.html",
+        "results.json",
+        "results.md",
+        "results.csv",
+        *plots,
+    }
 
 
 def test_differences() -> None:

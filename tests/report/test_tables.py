@@ -204,6 +204,7 @@ def test_save_results(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     save_results(results(), folder)
     names = {
+        "report.html",
         "results.json",
         "results.md",
         "results.csv",

@@ -126,7 +126,7 @@ def test_profiles_without_them() -> None:
 def test_metrics_by_segment_without_them() -> None:
     values = {"ndcg@10": np.arange(8) / 8}
     labels = fit(Sides(), line()).labels.numpy()
-    found = Evaluation(np.arange(8), values).by_segment(labels, 2)
+    found = Evaluation(np.arange(8), values).by_segment(labels, 2, min_users=1)
     assert [one["users"] for one in found] == [3, 3]
     assert [one["metrics"]["ndcg@10"]["mean"] for one in found] == [pytest.approx(1 / 8), pytest.approx(0.5)]
 

@@ -166,7 +166,7 @@ def test_small_groups_are_hidden() -> None:
     planted = plant(seed=2)
     found = described(planted, small(planted))
     last = found[3]
-    assert (last["segment"], last["users"], last["share"]) == (3, 9, 0.1)
+    assert (last["segment"], last["users"], last["share"]) == (3, None, None)
     assert (last["hidden"], last["activity"], last["name"]) == (True, None, "segment 3")
     assert last["profile"] == {"likes": [], "dislikes": [], "typical": []}
     assert not any(segment["hidden"] for segment in found[:3])
@@ -238,11 +238,12 @@ def test_properties(seed: int, size: int, min_users: int, what: str) -> None:
     assert sorted(s for segment in found for s in [segment["segment"], *segment["merged"]]) == list(
         range(size)
     )
-    assert sum(segment["users"] for segment in found) == (labels >= 0).sum()
+    hidden = sum(int((labels == segment["segment"]).sum()) for segment in found if segment["hidden"])
+    assert sum(segment["users"] or 0 for segment in found) + hidden == (labels >= 0).sum()
     for segment in found:
         inside = np.isin(labels, [segment["segment"], *segment["merged"]])
-        assert segment["users"] == inside.sum()
-        assert segment["hidden"] == (segment["users"] < max(1, min_users))
+        assert segment["hidden"] == (inside.sum() < max(1, min_users))
+        assert segment["users"] == (None if segment["hidden"] and inside.any() else inside.sum())
         shown = {int(name[1:]) for name in segment["profile"].get("users", [])}
         assert shown <= set(np.flatnonzero(inside).tolist())
         assert bool(shown) == (not segment["hidden"])

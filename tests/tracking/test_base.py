@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gnnseg.errors import ConfigError, GnnsegError
-from gnnseg.tracking import TRACKERS, JsonLines, Task, TensorBoard, Tracker, Trackers, WandB
+from gnnseg.tracking import TRACKERS, JsonLines, MLflow, Task, TensorBoard, Tracker, Trackers, WandB
 from gnnseg.tracking.base import metric_scalars, scalars
 
 
@@ -166,7 +166,17 @@ def test_scalars() -> None:
 
 
 def test_trackers_by_name() -> None:
-    assert {"tensorboard": TensorBoard, "wandb": WandB} == TRACKERS
+    assert {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow} == TRACKERS
+
+
+def test_each_hears_of_the_dataset() -> None:
+    class Ear(Tracker):
+        def data(self, about: Mapping[str, Any]) -> None:
+            heard.append(about["name"])
+
+    heard: list[str] = []
+    Trackers([Ear(), Tracker(), Ear()]).data({"name": "small"})
+    assert heard == ["small", "small"]
 
 
 @pytest.mark.parametrize("name", sorted(TRACKERS))
@@ -177,4 +187,5 @@ def test_a_missing_package(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as caught:
         TRACKERS[name]()
     assert str(caught.value).startswith(f"tracking with {name} needs a package that is missing (")
-    assert str(caught.value).endswith('); pip install "gnnseg[tracking]"')
+    comes_with = "mlflow" if name == "mlflow" else "tracking"
+    assert str(caught.value).endswith(f'); pip install "gnnseg[{comes_with}]"')

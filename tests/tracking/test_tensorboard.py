@@ -4,12 +4,15 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gnnseg.errors import ConfigError, GnnsegError
+from gnnseg.pipeline import fit
+from gnnseg.projection import projected
 from gnnseg.tracking import TensorBoard
 from gnnseg.tracking.tensorboard import flat
-from tests.runs import fill_disk
+from tests.runs import FULL, fill_disk, on_data
 from tests.tracking.reading import curves, read
 
 pytest.importorskip("tensorboard", reason="tensorboard comes with gnnseg[tracking]")
@@ -72,6 +75,22 @@ def test_resumed_curves_have_no_epoch_twice(tmp_path: Path) -> None:
     with tracker.following(tmp_path, CONFIG, [FIRST]):
         tracker.log({**FIRST, "loss": 0.125})
     assert curves(tmp_path)["stage1/loss"] == [(1, 0.5), (2, 0.125)]
+
+
+def test_projector(tmp_path: Path) -> None:
+    """Against the plugin's own format."""
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+    found = fit(on_data(FULL, name="full"), out=tmp_path / "run", tracker=TensorBoard())
+    folder = tmp_path / "run" / "tensorboard"
+    text = (folder / "projector_config.pbtxt").read_text()
+    [shown] = text_format.Parse(text, ProjectorConfig()).embeddings
+    vectors = np.loadtxt(folder / shown.tensor_path, delimiter="\t")
+    expected = projected(found.scorer, *found.labels)  # type: ignore[arg-type]
+    assert expected is not None
+    np.testing.assert_allclose(vectors, expected[0], rtol=1e-4, atol=1e-6)
+    assert (folder / shown.metadata_path).read_text().splitlines() == expected[1]
 
 
 def test_needs_a_folder() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import GnnsegError
 from gnnseg.files import write_text
 from gnnseg.report.page.compared import compared
@@ -16,7 +17,6 @@ from gnnseg.report.page.judged import by_segment, judge
 from gnnseg.report.page.layout import Method
 from gnnseg.report.page.mapped import map_of
 from gnnseg.report.page.people import name_users, people
-from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.tracking import Tracker
 
 __all__ = ["Method", "page", "page_data", "write_page"]
@@ -93,6 +93,7 @@ def page_data(
             "test": inputs.metrics.get("test", {}),
             "quality": inputs.segments.get("quality_intervals") or {},
             "judged": segments,
+            "fairness": inputs.fairness or None,
             "curves": _curves(inputs),
         }
         task.advance()

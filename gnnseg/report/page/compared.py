@@ -9,7 +9,6 @@ import numpy as np
 from gnnseg.report.page.inputs import Inputs
 from gnnseg.report.page.judged import Judged, interval, metrics_of
 from gnnseg.segments.drift import drift
-from gnnseg.segments.profiles import MIN_USERS
 
 
 def compared(inputs: Inputs, judged: Judged | None, other: Inputs) -> dict[str, Any]:
@@ -35,15 +34,9 @@ def compared(inputs: Inputs, judged: Judged | None, other: Inputs) -> dict[str, 
     if before is not None and after is not None:
         moved = drift(before.numpy(), after.numpy(), inputs.saved.users.ids, other.saved.users.ids)
         about = moved.as_dict()
-        about["counts"] = [[_masked(n) for n in row] for row in moved.counts.tolist()]
         del about["transitions"]
-        about |= {key: _masked(about[key]) for key in ("left", "joined")}
         found["drift"] = about
     return found
-
-
-def _masked(count: int) -> int | None:
-    return None if 0 < count < MIN_USERS else count
 
 
 def _difference(inputs: Inputs, judged: Judged | None, other: Inputs) -> dict[str, Any] | None:

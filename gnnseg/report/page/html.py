@@ -5,26 +5,38 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 from gnnseg.files import to_json
 
-SCRIPTS = ("core.js", "charts.js", "map.js", "segments.js", "people.js", "sections.js")
+SCRIPTS = (
+    "core.js",
+    "charts.js",
+    "theme.js",
+    "map.js",
+    "segments.js",
+    "people.js",
+    "fairness.js",
+    "sections.js",
+)
+"""Of the page of a run."""
 
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What could end a script element, open markup or end a line of JavaScript."""
 
 
-def page(title: str, data: Any) -> str:
+def page(title: str, data: Any, scripts: Sequence[str] = SCRIPTS) -> str:
     """The whole page.
 
     Args:
         title: Shown in the browser's tab; any text.
         data: For JSON; any text in it stays text.
+        scripts: Files of JavaScript, in this order.
     """
     style = _read("style.css")
-    script = "(() => {\n'use strict';\n" + "\n".join(_read(name) for name in SCRIPTS) + "\n})();"
+    script = "(() => {\n'use strict';\n" + "\n".join(_read(name) for name in scripts) + "\n})();"
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_run, read_json
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import GnnsegError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.prepared import Prepared, prepare
 from gnnseg.scoring import strongest
-from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.tracking import Tracker
 
 MAX_NAME = 200
@@ -35,6 +35,7 @@ class Inputs:
         segments: Content of ``segments.json``; empty without segments.
         history: Epoch reports.
         environment: Content of ``environment.json``.
+        fairness: Content of ``fairness.json``; empty for runs of older versions.
     """
 
     saved: SavedRun
@@ -44,6 +45,7 @@ class Inputs:
     segments: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
+    fairness: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> BipartiteGraph:
@@ -98,6 +100,7 @@ def read_inputs(folder: str | Path, tracker: Tracker | None = None) -> Inputs:
         segments=_json(saved.folder / "segments.json") if saved.memberships is not None else {},
         history=[json.loads(line) for line in lines.splitlines() if line.strip()],
         environment=_json(saved.folder / "environment.json"),
+        fairness=_json(saved.folder / "fairness.json"),
     )
 
 

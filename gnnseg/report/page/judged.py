@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from gnnseg.data import Interactions
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.evaluation import evaluate
 from gnnseg.report.page.inputs import Inputs
 from gnnseg.scoring import DotProduct, Gated, Mixture, Scorer
 from gnnseg.seeding import numpy_rng
-from gnnseg.segments.profiles import MIN_USERS
 from gnnseg.statistics import Array, mean_interval
 
 MAX_JUDGED = 4_000

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.graph import Embeddings
 from gnnseg.report.page.inputs import Inputs
 from gnnseg.report.page.judged import Judged
@@ -13,7 +14,6 @@ from gnnseg.report.page.layout import Method, packed, packed_points, place, vect
 from gnnseg.report.page.people import Names
 from gnnseg.seeding import numpy_rng
 from gnnseg.segments import SEGMENTERS
-from gnnseg.segments.profiles import MIN_USERS
 
 NONE = 255
 """In a list of labels or levels: nothing is known."""

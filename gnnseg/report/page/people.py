@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gnnseg.disclosure import MIN_USERS
 from gnnseg.ranking import top_k
 from gnnseg.report.page.inputs import Inputs
 from gnnseg.report.page.judged import Judged
 from gnnseg.seeding import numpy_rng
-from gnnseg.segments.profiles import MIN_USERS
 
 EXAMPLES, MOST_EACH, HISTORY, LIST, REASONS = 60, 4, 24, 10, 2
 

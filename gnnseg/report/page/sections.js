@@ -1,23 +1,6 @@
 // The page from top to bottom; what a run has not, is left out.
 const RUN = DATA.run, METRIC = RUN.metric, shown = DATA.segments.filter(s => !s.hidden);
 
-function themeButton() {
-  const button = el('button', {onclick: () => setTheme(isDark() ? 'light' : 'dark')});
-  const setTheme = theme => {
-    document.documentElement.dataset.theme = theme;
-    button.textContent = theme === 'dark' ? 'Light' : 'Dark';
-    button.setAttribute('aria-label', `Change to the ${theme === 'dark' ? 'light' : 'dark'} colours`);
-    document.querySelectorAll('[data-key] path').forEach(p => p.setAttribute('fill', colour(Number(p.parentNode.dataset.key))));
-    document.querySelectorAll('[data-tone]').forEach(b => { b.style.background = colour(Number(b.dataset.tone)); });
-    REDRAW.forEach(draw => draw());
-    if (MAP && MAP.context) MAP.draw();
-  };
-  const wanted = window.matchMedia('(prefers-color-scheme: dark)');
-  setTheme(wanted.matches ? 'dark' : 'light');
-  wanted.addEventListener('change', e => setTheme(e.matches ? 'dark' : 'light'));
-  return button;
-}
-
 function heading() {
   const d = RUN.dataset;
   const figure = (value, what, more) => el('div', {class: 'figure'}, el('div', {class: 'what'}, what), el('div', {class: 'value'}, value), more && el('div', {class: 'more'}, more));
@@ -135,6 +118,7 @@ if (shown.length) {
 section('map', 'Map', `Each point is a user or an item; near points are alike. ${DATA.map.method} of ${DATA.map.origin}, which shows a part of what they hold.`, mapBox());
 if (DATA.heat && DATA.heat.rows.length) section('tastes', 'Tastes', `How often each segment meets ${DATA.heat.kind}, against everybody. Pale figures are within chance.`, el('div', {class: 'panel'}, heatMap(DATA.heat)));
 if (DATA.judged && DATA.judged.rows.length) section('performance', 'How well it works, and for whom', shown.length ? 'Test users of each segment, the worst served first, with 95 % intervals over users.' : 'Test users, with a 95 % interval over users.', performanceTable(DATA.judged));
+if (DATA.fairness) section('fairness', 'Fairness and exposure', `Test users by group, and the items that their lists of ${DATA.fairness.k} show. The largest of several differences is above zero by chance, so each gap stands beside that of shuffled users.`, ...fairnessBoxes(DATA.fairness));
 if (Object.values(DATA.quality).some(Boolean)) section('quality', 'How real the segments are', 'Measured on the training users, with 95 % intervals over users. A dashed line marks what counts as clear.', qualityBox());
 if (DATA.curves.length) section('training', 'Training', null, curvesBox());
 if (DATA.people.length) section('users', 'Users', 'What example users had, what they are recommended, and the items of their history whose users overlap most with those of the recommendation: evidence in the data, not the inside of the model.', peopleBox());

@@ -35,6 +35,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list
     names[users : users + len(TITLES)] = TITLES
     data["segments"][0]["name"] = TITLES[1]
     data["people"][0]["history"][: len(TITLES)] = TITLES
+    data["fairness"]["groups"][0]["groups"][0]["name"] = TITLES[1]
     data["notes"].append({"title": TITLES[0], "text": TITLES[2]})
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(page(TITLES[1], data), encoding="utf-8")
@@ -60,6 +61,16 @@ def test_hostile_titles_stay_text(opened: tuple[Any, list[str]]) -> None:
     shown = tab.evaluate("[...document.querySelectorAll('#users bdi')].map(b => b.textContent)")
     assert all(title in shown for title in TITLES)
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_groups_and_exposure(opened: tuple[Any, list[str]]) -> None:
+    tab, _ = opened
+    fair = tab.evaluate("JSON.parse(document.getElementById('data').textContent).fairness")
+    assert tab.locator("#fairness tbody tr").count() == 3 + sum(len(g["groups"]) for g in fair["groups"])
+    text = tab.locator("#fairness").inner_text()
+    assert f"{fair['exposure']['gini']:.3f}" in text
+    assert TITLES[1] in text
+    assert text.count("shuffled users would lie") == len(fair["groups"])
 
 
 def test_search_by_keyboard(opened: tuple[Any, list[str]]) -> None:

@@ -187,6 +187,14 @@ def test_a_baseline_has_a_page() -> None:
     assert [c["key"] for c in data["map"]["colours"]] == ["community", "cluster", "interactions", "ndcg@10"]
 
 
+def test_fairness_is_that_of_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(saved_run(), folder)
+    assert page_data(folder)["fairness"] == json.loads((folder / "fairness.json").read_text())
+    (folder / "fairness.json").unlink()  # as in runs of older versions
+    assert page_data(folder)["fairness"] is None
+
+
 def test_data_that_are_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(saved_run(), folder)
