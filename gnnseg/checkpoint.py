@@ -12,24 +12,28 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gnnseg.config import Config, load_config
 from gnnseg.data import Dataset, IdMap
 from gnnseg.encoders import ENCODERS
 from gnnseg.environment import version
-from gnnseg.errors import CheckpointError, differences
+from gnnseg.errors import CheckpointError
 from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
+from gnnseg.manifest import check_part, check_parts
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
-from gnnseg.run_folder import RESUME_FILES
 from gnnseg.scoring import Scorer, rebuild
 from gnnseg.segments import SEGMENTERS
+from gnnseg.tensors import packed
 
 FORMAT = 1
+
+WEIGHTS = "model.safetensors"
+"""Read when the model itself is asked for, and checked against the manifest only then."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class SavedRun:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors atomically."""
-    data = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    data = packed(tensors)
     with writing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -133,7 +137,7 @@ def save_run(
     if dataset.texts is not None:
         write_json(folder / "texts.json", list(dataset.texts))
     if model is not None:
-        save_tensors(folder / "model.safetensors", model.state_dict())
+        save_tensors(folder / WEIGHTS, model.state_dict())
     tables = {f"scorer.{name}": tensor for name, tensor in scorer.state_dict().items()}
     if memberships is not None:
         tables["memberships"] = memberships
@@ -151,6 +155,7 @@ def load_run(folder: str | Path) -> SavedRun:
     folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"there is no run '{folder}'; `gnnseg train --out {folder}` would make one")
+    check_parts(folder, later=(WEIGHTS,))
     header = _header(folder)
     path = folder / "embeddings.safetensors"
     tables = load_tensors(path)
@@ -184,7 +189,8 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
     header = _header(folder)
     features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
     encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)
-    model, tensors = SegmentRecommender(encoder), load_tensors(folder / "model.safetensors")
+    check_part(folder / WEIGHTS)
+    model, tensors = SegmentRecommender(encoder), load_tensors(folder / WEIGHTS)
     if header["segments"] is not None and config.segmenter:
         model.segmenter = SEGMENTERS.create(config.segmenter)
         none = torch.zeros(header["users"], header["segments"])
@@ -195,7 +201,7 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
         model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"'{folder / 'model.safetensors'}' does not fit its config: {reason}") from None
+        raise CheckpointError(f"'{folder / WEIGHTS}' does not fit its config: {reason}") from None
     return model.eval()
 
 
@@ -224,60 +230,6 @@ def load_prior(folder: Path) -> Prior:
 def graph_of(run: SavedRun) -> BipartiteGraph:
     """The training graph of a saved run."""
     return BipartiteGraph(run.train)
-
-
-def save_resume(
-    folder: Path, config: Config, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
-) -> None:
-    """Write what training needs to go on; the JSON, written last, tells which tensors it belongs to."""
-    save_tensors(folder / RESUME_FILES[0], {**tensors, "position": _position(state)})
-    write_json(
-        folder / RESUME_FILES[1],
-        {"format": FORMAT, "gnnseg": version(), "config": config.resolved(), **state},
-    )
-
-
-def load_resume(folder: Path, config: Config) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_resume` wrote.
-
-    Args:
-        folder: Of the interrupted run.
-        config: What is to go on; only the device may be another.
-
-    Raises:
-        CheckpointError: If there is nothing to resume, another config or version of gnnseg wrote it, or the
-            two files do not belong together.
-    """
-    if not (folder / RESUME_FILES[1]).is_file():
-        raise CheckpointError(f"'{folder}' holds no training to resume; an interrupted run says where it is")
-    state = read_json(folder / RESUME_FILES[1])
-    if state.get("format") != FORMAT:
-        raise CheckpointError(f"'{folder}' has format {state.get('format')}; this version reads {FORMAT}")
-    _refuse_another(folder, config, state)
-    tensors = load_tensors(folder / RESUME_FILES[0])
-    if not torch.equal(tensors.get("position", torch.zeros(0)), _position(state)):
-        raise CheckpointError(
-            f"the files in '{folder}' do not belong together: the run was stopped while they were written; "
-            "train it again"
-        )
-    return tensors, state
-
-
-def _refuse_another(folder: Path, config: Config, state: Mapping[str, Any]) -> None:
-    """Raise a CheckpointError if training in ``folder`` would go on differently from how it began."""
-    then, now = str(state.get("gnnseg")), version()
-    if then.split(".")[:2] != now.split(".")[:2]:
-        raise CheckpointError(
-            f"'{folder}' was begun by gnnseg {then}, this is {now}; go on with {then}, or train it again"
-        )
-    own = {"device": config.device}
-    found = differences({**state.get("config", {}), **own}, {**config.resolved(), **own})
-    if found:
-        raise CheckpointError(f"'{folder}' was begun with another config: {found}; train it again")
-
-
-def _position(state: Mapping[str, Any]) -> Tensor:
-    return torch.tensor([state["stage"], state["epoch"]])
 
 
 def _header(folder: Path) -> dict[str, Any]:

@@ -38,8 +38,15 @@ def unknown(noun: str, name: object, known: Iterable[str]) -> str:
     if not near:
         lowered = {n.lower(): n for n in names}
         near = [lowered[m] for m in get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.5)]
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names) or 'none'}"
-    return f"unknown {noun} '{name}'; {hint}"
+    hint = (
+        f"did you mean '{_cut(near[0], 80)}'?" if near else f"known: {_cut(', '.join(names), 800) or 'none'}"
+    )
+    return f"unknown {noun} '{_cut(str(name), 80)}'; {hint}"
+
+
+def _cut(text: str, most: int) -> str:
+    """A text that came from a file and may have any length."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], most: int = 3) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from gnnseg.errors import CheckpointError, ConfigError
 from gnnseg.files import write_json
 from gnnseg.onnx_graph import write_onnx
 from gnnseg.ranking import top_k
-from gnnseg.run_folder import partial_folder, unfinished
+from gnnseg.run_folder import unfinished
 from gnnseg.scoring import DotProduct, Vectors, as_vectors
 
 MAX_USERS = 1000
@@ -73,7 +72,6 @@ def export(
         )
     if not 1 <= k <= len(run.items):
         raise ConfigError(f"'k' must be between 1 and the number of items {len(run.items)} (got {k})")
-    shutil.rmtree(partial_folder(to), ignore_errors=True)
     with unfinished(to) as folder:
         save_tensors(folder / "embeddings.safetensors", {"users": vectors.users, "items": vectors.items})
         _table(folder / "users.parquet", run.users.ids, vectors.users)

@@ -56,8 +56,12 @@ def configs_folder() -> Path:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary sibling to write; it becomes ``path`` only if the block succeeds.
+
+    Args:
+        path: The file.
+        durable: Whether it must outlive a loss of power: the content is on the disk before it has its name.
 
     Raises:
         GnnsegError: If the folder cannot be written or the disk is full.
@@ -72,12 +76,29 @@ def writing(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        if durable:
+            _sync(temporary)
         temporary.replace(path)
     except OSError as error:
         raise GnnsegError(f"cannot write '{path}': {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # else it would hide what went wrong
+                temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can do that."""
+    with contextlib.suppress(OSError):
+        _sync(folder)
 
 
 def write_text(path: Path, text: str) -> None:

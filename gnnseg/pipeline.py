@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,19 +19,14 @@ from gnnseg.fairness import fairness
 from gnnseg.fairness.reranking import reranking
 from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer, newcomers_of
+from gnnseg.manifest import seal
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, prepare, prepare_again
 from gnnseg.projection import projected
 from gnnseg.rules import Rules
-from gnnseg.run_folder import (
-    finished_folder,
-    partial_folder,
-    refuse_existing,
-    refuse_interrupted,
-    unfinished,
-)
+from gnnseg.run_folder import finished_folder, refuse_existing, unfinished
 from gnnseg.scoring import Scorer, strongest
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, JsonLines, Tracker, Trackers
@@ -191,10 +185,7 @@ def run(
             tracker.finish(result.test_metrics)
         return result
     refuse_existing(out)
-    if resume is None:
-        refuse_interrupted(out)
-        shutil.rmtree(partial_folder(out), ignore_errors=True)
-    with unfinished(out) as partial:
+    with unfinished(out, resume=resume is not None) as partial:
         progress = Progress(folder=partial) if resume is None else Progress.resume(partial, config)
         both = Trackers([tracker, JsonLines(partial / "history.jsonl")])
         with both.following(partial, config.resolved(), progress.history):
@@ -207,6 +198,7 @@ def run(
             if labels is not None and (drawn := projected(result.scorer, labels, names)) is not None:
                 both.vectors(*drawn)
             both.finish(result.test_metrics)
+        seal(partial)  # once the trackers have written their last
     return result
 
 

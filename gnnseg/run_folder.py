@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from gnnseg.errors import CheckpointError, ConfigError, DataError
 
-RESUME_FILES = ("resume.safetensors", "resume.json")
-"""What training needs to go on; they leave when a run is finished."""
+if sys.platform != "win32":  # where a folder cannot be opened either
+    import fcntl
+
+RESUME_FILE = "resume.safetensors"
+"""What training needs to go on; it leaves when a run is finished."""
 
 
 def partial_folder(folder: Path) -> Path:
@@ -20,40 +26,106 @@ def partial_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def unfinished(folder: Path) -> Iterator[Path]:
+def unfinished(folder: Path, *, resume: bool = False) -> Iterator[Path]:
     """Give a folder to fill beside ``folder``; it takes that name when the block succeeds.
 
-    After a failure it stays only if training can be resumed from it, and would not fail in the same way.
+    Nobody else can fill it meanwhile. After a failure it stays only if training can be resumed from it, and
+    would not fail in the same way.
+
+    Args:
+        folder: The final name.
+        resume: Whether to go on with what lies there; else the folder is emptied first.
 
     Raises:
-        CheckpointError: If ``folder`` exists or its parent cannot be written.
+        CheckpointError: If ``folder`` exists, its parent cannot be written, another process fills it, or an
+            interrupted run lies there that is not to be resumed.
     """
     refuse_existing(folder)
     partial = partial_folder(folder)
+    with _locked(partial, folder):
+        if not resume:
+            refuse_interrupted(folder)
+            _empty(partial)
+        resumed = _resumable(partial)
+        try:
+            yield partial
+            _finish(partial, folder)
+        except (ConfigError, DataError):
+            if not resumed:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        finally:
+            if partial.is_dir() and not _resumable(partial):
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _locked(partial: Path, folder: Path) -> Iterator[None]:
+    """Make a folder and hold a lock on it that dies with this process.
+
+    Raises:
+        CheckpointError: If it cannot be made, or another process holds the lock.
+    """
     try:
         partial.mkdir(parents=True, exist_ok=True)
+        if sys.platform != "win32":
+            handle = os.open(partial, os.O_RDONLY)
     except OSError as error:
         raise CheckpointError(f"cannot write '{partial}': {error.strerror}; choose another --out") from None
-    resumed = _resumable(partial)
+    if sys.platform == "win32":
+        yield  # two trainings into one folder are not told apart there
+        return
     try:
-        yield partial
-        for name in RESUME_FILES:
-            (partial / name).unlink(missing_ok=True)
-        try:
-            partial.rename(folder)
-        except OSError as error:
-            raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
-    except (ConfigError, DataError):
-        if not resumed:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
+        if not _lock(handle) or not _is_still(partial, handle):
+            raise CheckpointError(f"another process writes '{folder}'; wait for it or choose another --out")
+        yield
     finally:
-        if partial.is_dir() and not _resumable(partial):
-            shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)  # and with it the lock
+
+
+def _lock(handle: int) -> bool:
+    """Whether nobody else holds the lock; on a file system without locks nobody is told apart."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def _is_still(partial: Path, handle: int) -> bool:
+    """Whether the folder that was opened has not been finished or removed before it was locked."""
+    try:
+        return os.path.samestat(partial.stat(), os.fstat(handle))
+    except OSError:
+        return False
+
+
+def _empty(partial: Path) -> None:
+    """Remove what a killed process left; the folder itself stays, as the lock is on it."""
+    try:
+        for path in partial.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise CheckpointError(f"cannot empty '{partial}': {error.strerror}; remove it") from None
+
+
+def _finish(partial: Path, folder: Path) -> None:
+    """Give a whole folder its name; what it would be resumed from goes only after that."""
+    try:
+        partial.rename(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
+    with suppress(OSError):  # the run is whole with it, too
+        (folder / RESUME_FILE).unlink(missing_ok=True)
 
 
 def _resumable(partial: Path) -> bool:
-    return all((partial / name).is_file() for name in RESUME_FILES)
+    return (partial / RESUME_FILE).is_file()
 
 
 def free_folder(folder: Path) -> Path:

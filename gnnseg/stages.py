@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnseg.checkpoint import load_resume, save_resume
 from gnnseg.config import Config
 from gnnseg.errors import CheckpointError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
 from gnnseg.regularizers import REGULARIZERS
+from gnnseg.resume import load_resume, save_resume
 from gnnseg.sampling import SAMPLERS
 from gnnseg.seeding import seed_torch, torch_rng
+from gnnseg.signals import stopping_gently
 from gnnseg.tracking import Tracker
-from gnnseg.training import TrainingState, start_training, train
+from gnnseg.training import EpochReport, TrainingState, start_training, train
 
 
 @dataclass
@@ -104,27 +105,49 @@ def fit_stage(
     else:
         best = _restore(progress.resumed, model, state)
         progress.resumed = None
-    name = "training" if stage == 1 else "fine-tuning"
-    with tracker.task(name, schedule.epochs) as task:
+    reports = train(model, graph, loss, schedule, state, sampler, regularizers)
+    _follow(config, progress, tracker, validate, reports, model, state, best)
+    model.load_state_dict(best.weights)
+    model.eval()
+    return best
+
+
+def _follow(
+    config: Config,
+    progress: Progress,
+    tracker: Tracker,
+    validate: Callable[[], float],
+    reports: Iterator[EpochReport],
+    model: SegmentRecommender,
+    state: TrainingState,
+    best: Best,
+) -> None:
+    """Look at every epoch of a stage, until there are no more, patience is lost or somebody asks to stop.
+
+    Raises:
+        KeyboardInterrupt: After a request to stop, once the epoch has been saved.
+    """
+    schedule = config.train if progress.stage == 1 else config.fine_tune
+    name = "training" if progress.stage == 1 else "fine-tuning"
+    with tracker.task(name, schedule.epochs) as task, stopping_gently(progress.folder is not None) as stop:
         task.advance(state.epoch)
         lasting = best.stale < schedule.patience  # a resumed stage may have lost it
-        reports = train(model, graph, loss, schedule, state, sampler, regularizers)
         for report in reports if lasting else ():
-            record = {"stage": stage, **asdict(report)}
-            if report.epoch % schedule.evaluate_every == 0 or report.epoch == schedule.epochs:
+            record = {"stage": progress.stage, **asdict(report)}
+            looks = report.epoch % schedule.evaluate_every == 0
+            if looks or report.epoch == schedule.epochs:
                 record[f"valid_{config.choose_by}"] = value = validate()
                 best.look(value, report.epoch, model)
             progress.history.append(record)
             tracker.log(record)
             task.advance(1, loss=report.loss, valid=best.value, rate=report.rate)
-            if best.stale == 0 or report.epoch % schedule.evaluate_every == 0:
+            if best.stale == 0 or looks or stop.asked is not None:
                 _save(config, progress, model, state, best)
+            stop.obey()
             if best.stale >= schedule.patience:
                 task.fits(report.epoch)
                 break
-    model.load_state_dict(best.weights)
-    model.eval()
-    return best
+        stop.obey()
 
 
 def _copy(model: SegmentRecommender) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from gnnseg.errors import ConfigError, DataError
 from gnnseg.files import write_json
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
+from gnnseg.manifest import seal
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_items import NEW_ITEMS
 from gnnseg.ranking import top_k
@@ -124,6 +125,7 @@ def update(
         about |= {"epochs": epochs, **_changed(run, scorer, grown, after)}
         write_json(partial / "update.json", about)
         write_json(partial / "environment.json", describe(torch.device("cpu")))
+        seal(partial)
     return about
 
 

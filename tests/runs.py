@@ -228,6 +228,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def unsealed(run: Path, to: Path) -> Path:
+    """A copy of a run whose parts a test may change."""
+    return Path(shutil.copytree(run, to, ignore=shutil.ignore_patterns("manifest.json")))
+
+
 class Interrupt(Tracker):
     """Presses Ctrl-C when an epoch is reported; keeps the epochs before it."""
 

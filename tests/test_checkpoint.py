@@ -13,14 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from gnnseg.checkpoint import (
     graph_of,
-    load_resume,
     load_run,
     load_tensors,
     read_json,
-    save_resume,
     save_tensors,
 )
-from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError, GnnsegError
 from gnnseg.pipeline import evaluate_run, fit
 from gnnseg.recommend import Recommender
@@ -41,13 +38,14 @@ from tests.runs import (
     saved_run,
     scores,
     trained,
+    unsealed,
 )
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the saved full system, to be damaged."""
-    return shutil.copytree(saved_run(), tmp_path / "moved" / "elsewhere")
+    return unsealed(saved_run(), tmp_path / "moved" / "elsewhere")
 
 
 def failure(folder: Path) -> str:
@@ -263,68 +261,6 @@ class TestTensors:
             load_tensors(tmp_path / "t.safetensors")
         with pytest.raises(CheckpointError, match=r"cannot read '.*t\.json'"):
             read_json(tmp_path / "t.json")
-
-
-class TestResume:
-    @pytest.fixture
-    def config(self) -> Config:
-        return load_config(on_data(PLAIN))
-
-    def test_round_trip(self, config: Config, tmp_path: Path) -> None:
-        save_resume(tmp_path, config, {"a": torch.arange(3)}, {"stage": 2, "epoch": 5, "more": [1]})
-        tensors, state = load_resume(tmp_path, config)
-        assert torch.equal(tensors["a"], torch.arange(3))
-        assert (state["stage"], state["epoch"], state["more"]) == (2, 5, [1])
-        assert state["config"] == config.resolved()
-
-    @pytest.mark.parametrize("later", [{"stage": 2, "epoch": 6}, {"stage": 1, "epoch": 5}])
-    def test_stopped_between_the_two_files(
-        self, config: Config, later: dict[str, int], tmp_path: Path
-    ) -> None:
-        save_resume(tmp_path, config, {"a": torch.ones(1)}, {"stage": 2, "epoch": 5})
-        description = (tmp_path / "resume.json").read_bytes()
-        save_resume(tmp_path, config, {"a": torch.ones(1)}, later)
-        (tmp_path / "resume.json").write_bytes(description)
-        with pytest.raises(CheckpointError, match="do not belong together"):
-            load_resume(tmp_path, config)
-
-    def test_nothing_there(self, config: Config, tmp_path: Path) -> None:
-        with pytest.raises(CheckpointError, match="holds no training to resume"):
-            load_resume(tmp_path, config)
-
-    def test_a_format_of_the_future(self, config: Config, tmp_path: Path) -> None:
-        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1, "format": 9})
-        with pytest.raises(CheckpointError, match="has format 9; this version reads 1"):
-            load_resume(tmp_path, config)
-
-    def test_another_config(self, config: Config, tmp_path: Path) -> None:
-        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
-        other = load_config(on_data(PLAIN), ["encoder.dim=4", "seed=3"])
-        with pytest.raises(CheckpointError) as caught:
-            load_resume(tmp_path, other)
-        assert str(caught.value) == (
-            f"'{tmp_path}' was begun with another config: seed 0 there, 3 here; encoder.dim 8 there, 4 here; "
-            "train it again"
-        )
-
-    def test_another_device(self, config: Config, tmp_path: Path) -> None:
-        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
-        assert load_resume(tmp_path, load_config(on_data(PLAIN), device="auto"))
-
-    @pytest.mark.parametrize(("now", "fits"), [("1.2.9", True), ("1.3.0", False), ("2.2.3", False)])
-    def test_another_version(
-        self, now: str, fits: bool, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("gnnseg.checkpoint.version", lambda: "1.2.3")
-        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
-        monkeypatch.setattr("gnnseg.checkpoint.version", lambda: now)
-        if fits:
-            assert load_resume(tmp_path, config)
-            return
-        with pytest.raises(
-            CheckpointError, match=rf"begun by gnnseg 1\.2\.3, this is {now}; go on with 1\.2\.3"
-        ):
-            load_resume(tmp_path, config)
 
 
 def test_seen_is_train_and_valid() -> None:

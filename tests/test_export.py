@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from gnnseg.export import ItemIndex, export
 from gnnseg.pipeline import fit
 from gnnseg.ranking import top_k
 from tests.cli.invoking import failure, output, printed
-from tests.runs import FULL, ITEMS, LOCAL, USERS, on_data, saved_baseline, saved_run
+from tests.runs import FULL, ITEMS, LOCAL, USERS, on_data, saved_baseline, saved_run, unsealed
 
 EXACT: dict[str, dict[str, Any]] = {
     "two tables": {**FULL, "term": {"name": "ImplicitALS", "dim": 8}, "term_weight": 0.7},
@@ -80,7 +79,7 @@ def test_an_index_finds_what_exact_search_finds(tmp_path: Path) -> None:
 def test_an_index_of_another_run_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("usearch")
     export(load_run(saved_run()), tmp_path / "out", index=True)
-    shutil.copytree(saved_run(), tmp_path / "moved")
+    unsealed(saved_run(), tmp_path / "moved")
     assert ItemIndex.load(tmp_path / "out", load_run(tmp_path / "moved")).index.size == ITEMS
     other = tmp_path / "moved" / "users.json"
     other.write_text(json.dumps([f"x{n}" for n in range(USERS)]))

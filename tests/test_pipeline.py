@@ -265,6 +265,7 @@ class TestSaved:
             "fairness.json",
             "history.jsonl",
             "items.json",
+            "manifest.json",
             "metrics.json",
             "model.json",
             "texts.json",
@@ -306,7 +307,7 @@ class TestSaved:
         assert_same(fit(saved_run() / "config.yaml", out=tmp_path / "again"), trained())
         first, second = contents(saved_run()), contents(tmp_path / "again")
         assert first.keys() == second.keys()
-        for name in first.keys() - {"environment.json", "history.jsonl"}:
+        for name in first.keys() - {"environment.json", "history.jsonl", "manifest.json"}:
             assert first[name] == second[name], name
 
     def test_evaluated_again(self) -> None:
@@ -382,7 +383,7 @@ class TestRefused:
             "config.yaml",
             "history.jsonl",
             "resume.safetensors",
-            "resume.json",
+            "manifest.json",
             "model.json",
             "model.safetensors",
             "embeddings.safetensors",

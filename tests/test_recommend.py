@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.runs import (
     saved_baseline,
     saved_run,
     trained,
+    unsealed,
 )
 
 
@@ -263,7 +263,7 @@ def test_somebody_new_where_parts_are_nested(changes: dict[str, Any], tmp_path: 
 
 
 def test_a_moved_run_recommends_the_same_in_a_new_process(tmp_path: Path) -> None:
-    shutil.copytree(saved_run(), tmp_path / "elsewhere")
+    unsealed(saved_run(), tmp_path / "elsewhere")
     code = (
         "import sys; from gnnseg.recommend import Recommender; r = Recommender.load(sys.argv[1]);"
         "u, i, s = r.everybody(5); sys.stdout.write(i.tobytes().hex() + s.tobytes().hex());"

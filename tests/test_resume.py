@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from gnnseg.checkpoint import load_run
-from gnnseg.config import load_config
+from gnnseg.config import Config, load_config
 from gnnseg.errors import CheckpointError
 from gnnseg.files import to_json
 from gnnseg.pipeline import Run, fit, run
+from gnnseg.resume import load_resume, save_resume
 from gnnseg.run_folder import partial_folder
 from tests.runs import (
     FULL,
+    PLAIN,
     RESTLESS,
     Interrupt,
     assert_same,
@@ -50,7 +52,7 @@ class TestInterrupted:
         assert rest.seen[-1] == (2, 5)
         assert untimed(lines_of(out / "history.jsonl")) == untimed(whole.history)
         assert not partial_folder(out).exists()
-        assert not (out / "resume.json").exists()
+        assert not (out / "resume.safetensors").exists()
         saved = load_run(out).model()
         assert saved is not None
         assert whole.model is not None
@@ -123,12 +125,13 @@ class TestInterrupted:
     def test_useless_remains_are_no_hindrance(self, whole: Run, tmp_path: Path) -> None:
         out = tmp_path / "run"
         partial_folder(out).mkdir()
-        (partial_folder(out) / "resume.safetensors").write_text("a killed process left this")
+        (partial_folder(out) / "tensorboard").mkdir()
+        (partial_folder(out) / "tensorboard" / "events").write_text("a killed process left this")
         (partial_folder(out) / "history.jsonl").write_text("{}\n")
         assert_same(run(load_config(RESTLESS), out=out), whole)
         assert untimed(lines_of(out / "history.jsonl")) == untimed(whole.history)
         assert {path.name for path in tmp_path.iterdir()} == {"run"}
-        assert "resume.safetensors" not in contents(out)
+        assert "tensorboard/events" not in contents(out)
 
     @pytest.mark.parametrize("name", ["run", ".run.partial"])
     def test_nothing_to_resume(self, name: str, tmp_path: Path) -> None:
@@ -153,28 +156,64 @@ class TestInterrupted:
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "run").exists()
 
-    @pytest.mark.parametrize("name", ["resume.json", "resume.safetensors"])
-    def test_damaged(self, name: str, tmp_path: Path) -> None:
+    def test_damaged(self, tmp_path: Path) -> None:
         config = load_config(RESTLESS)
         with pytest.raises(KeyboardInterrupt):
             run(config, out=tmp_path / "run", tracker=Interrupt(1, 5))
-        damaged = partial_folder(tmp_path / "run") / name
+        damaged = partial_folder(tmp_path / "run") / "resume.safetensors"
         damaged.write_bytes(damaged.read_bytes()[:-20])
-        with pytest.raises(CheckpointError, match=name):
+        with pytest.raises(CheckpointError, match=r"resume\.safetensors"):
             run(config, resume=tmp_path / "run")
         assert not (tmp_path / "run").exists()
+        assert damaged.exists()
 
-    def test_files_of_different_epochs(self, tmp_path: Path) -> None:
-        """A stop between the two writes is found out, not resumed into something else."""
-        config, kept = load_config(RESTLESS), {}
-        for epoch in (3, 7):
-            with pytest.raises(KeyboardInterrupt):
-                run(config, out=tmp_path / "run", tracker=Interrupt(1, epoch))
-            kept[epoch] = contents(partial_folder(tmp_path / "run"))
-            shutil.rmtree(tmp_path / ".kept", ignore_errors=True)
-            partial_folder(tmp_path / "run").rename(tmp_path / ".kept")
-        (tmp_path / ".kept").rename(partial_folder(tmp_path / "run"))
-        (partial_folder(tmp_path / "run") / "resume.json").write_bytes(kept[3]["resume.json"])
-        assert kept[3]["resume.json"] != kept[7]["resume.json"]
-        with pytest.raises(CheckpointError, match="do not belong together"):
-            run(config, resume=tmp_path / "run")
+
+class TestFile:
+    @pytest.fixture
+    def config(self) -> Config:
+        return load_config(on_data(PLAIN))
+
+    def test_round_trip(self, config: Config, tmp_path: Path) -> None:
+        save_resume(tmp_path, config, {"a": torch.arange(3)}, {"stage": 2, "epoch": 5, "more": [1]})
+        tensors, state = load_resume(tmp_path, config)
+        assert torch.equal(tensors["a"], torch.arange(3))
+        assert (state["stage"], state["epoch"], state["more"]) == (2, 5, [1])
+        assert state["config"] == config.resolved()
+
+    def test_nothing_there(self, config: Config, tmp_path: Path) -> None:
+        with pytest.raises(CheckpointError, match="holds no training to resume"):
+            load_resume(tmp_path, config)
+
+    def test_a_format_of_the_future(self, config: Config, tmp_path: Path) -> None:
+        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1, "format": 9})
+        with pytest.raises(CheckpointError, match="has format 9; this version reads 2"):
+            load_resume(tmp_path, config)
+
+    def test_another_config(self, config: Config, tmp_path: Path) -> None:
+        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
+        other = load_config(on_data(PLAIN), ["encoder.dim=4", "seed=3"])
+        with pytest.raises(CheckpointError) as caught:
+            load_resume(tmp_path, other)
+        assert str(caught.value) == (
+            f"'{tmp_path}' was begun with another config: seed 0 there, 3 here; encoder.dim 8 there, 4 here; "
+            "train it again"
+        )
+
+    def test_another_device(self, config: Config, tmp_path: Path) -> None:
+        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
+        assert load_resume(tmp_path, load_config(on_data(PLAIN), device="auto"))
+
+    @pytest.mark.parametrize(("now", "fits"), [("1.2.9", True), ("1.3.0", False), ("2.2.3", False)])
+    def test_another_version(
+        self, now: str, fits: bool, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gnnseg.resume.version", lambda: "1.2.3")
+        save_resume(tmp_path, config, {}, {"stage": 1, "epoch": 1})
+        monkeypatch.setattr("gnnseg.resume.version", lambda: now)
+        if fits:
+            assert load_resume(tmp_path, config)
+            return
+        with pytest.raises(
+            CheckpointError, match=rf"begun by gnnseg 1\.2\.3, this is {now}; go on with 1\.2\.3"
+        ):
+            load_resume(tmp_path, config)

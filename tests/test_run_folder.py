@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from gnnseg.errors import CheckpointError, ConfigError, DataError, GnnsegError, TrainingError
-from gnnseg.run_folder import RESUME_FILES, partial_folder, refuse_existing, unfinished
+from gnnseg.run_folder import RESUME_FILE, partial_folder, refuse_existing, unfinished
 from tests.runs import (
     contents,
 )
 
 
-def fail(folder: Path, error: BaseException, names: Iterable[str]) -> None:
+def fail(folder: Path, error: BaseException, names: Iterable[str], resume: bool = False) -> None:
     """Write some files of a run, then stop."""
-    with unfinished(folder) as partial:
+    with unfinished(folder, resume=resume) as partial:
         for name in names:
             (partial / name).write_text("1")
         raise error
@@ -29,16 +29,16 @@ class TestUnfinished:
             assert partial == partial_folder(tmp_path / "a" / "run")
         assert contents(tmp_path) == {"a/run/file": b"1"}
 
-    @pytest.mark.parametrize("kept", [[], RESUME_FILES[:1], RESUME_FILES[1:], RESUME_FILES])
+    @pytest.mark.parametrize("kept", [[], ["model.json"], [RESUME_FILE]])
     def test_what_a_failure_leaves(self, kept: list[str], tmp_path: Path) -> None:
         with pytest.raises(ZeroDivisionError):
             fail(tmp_path / "run", ZeroDivisionError(), kept)
         assert not (tmp_path / "run").exists()
-        assert partial_folder(tmp_path / "run").exists() == (len(kept) == 2)
+        assert partial_folder(tmp_path / "run").exists() == (RESUME_FILE in kept)
 
     def test_what_is_needed_to_resume_goes(self, tmp_path: Path) -> None:
         with unfinished(tmp_path / "run") as partial:
-            for name in (*RESUME_FILES, "model.json"):
+            for name in (RESUME_FILE, "model.json"):
                 (partial / name).write_text("1")
         assert contents(tmp_path) == {"run/model.json": b"1"}
 
@@ -72,16 +72,16 @@ class TestUnfinished:
 def test_what_would_fail_again_is_not_kept(error: type[GnnsegError], tmp_path: Path) -> None:
     """Unless it was resumed: then the work before is worth more than a file that is not there today."""
     with pytest.raises(error):
-        fail(tmp_path / "run", error("no"), RESUME_FILES)
+        fail(tmp_path / "run", error("no"), [RESUME_FILE])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(KeyboardInterrupt):
-        fail(tmp_path / "run", KeyboardInterrupt(), RESUME_FILES)
+        fail(tmp_path / "run", KeyboardInterrupt(), [RESUME_FILE])
     with pytest.raises(error):
-        fail(tmp_path / "run", error("no"), RESUME_FILES)
-    assert set(contents(tmp_path)) == {f".run.partial/{name}" for name in RESUME_FILES}
+        fail(tmp_path / "run", error("no"), [], resume=True)
+    assert set(contents(tmp_path)) == {f".run.partial/{RESUME_FILE}"}
 
 
 def test_what_was_learned_before_it_diverged_is_kept(tmp_path: Path) -> None:
     with pytest.raises(TrainingError):
-        fail(tmp_path / "run", TrainingError("no"), RESUME_FILES)
-    assert set(contents(tmp_path)) == {f".run.partial/{name}" for name in RESUME_FILES}
+        fail(tmp_path / "run", TrainingError("no"), [RESUME_FILE])
+    assert set(contents(tmp_path)) == {f".run.partial/{RESUME_FILE}"}

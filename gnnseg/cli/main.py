@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gnnseg.errors import GnnsegError, unknown
+from gnnseg.signals import exit_code, terminable
 
 COMMANDS = (
     "train",
@@ -28,7 +29,6 @@ COMMANDS = (
     "show",
     "doctor",
 )
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -56,11 +56,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a user's error is one line on standard error and exit code 1."""
         try:
-            return super().invoke(ctx)
+            with terminable():
+                return super().invoke(ctx)
         except GnnsegError as error:
             _fail(" ".join(str(error).split()), 1)
-        except KeyboardInterrupt:
-            _fail("interrupted; nothing was written under a final name", INTERRUPTED)
+        except KeyboardInterrupt as stopped:
+            _fail("interrupted; nothing was written under a final name", exit_code(stopped))
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)

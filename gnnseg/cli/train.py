@@ -68,6 +68,7 @@ def train(
     from gnnseg.pipeline import run
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
     from gnnseg.search import tune
+    from gnnseg.signals import exit_code
     from gnnseg.tracking import TRACKERS, Trackers
 
     changes: dict[str, Any] = {} if device is None else {"device": device}
@@ -88,13 +89,13 @@ def train(
             result = run(loaded, out=out, resume=resume, tracker=told)
         else:
             result, found = tune(loaded, trials, out, told)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         hint = "; the same command goes on with the search" if trials else ""
         if partial_folder(out).is_dir():
             again = " ".join([str(out), *(f"--track {name}" for name in track)])
             hint = f"; go on with: gnnseg train --resume {again}"
         err.print(f"Interrupted: '{out}' was not written{hint}", highlight=False, soft_wrap=True)
-        raise SystemExit(130) from None
+        raise SystemExit(exit_code(stopped)) from None
     if json_:
         chosen = {} if found is None else {"search": found.best}
         click.echo(to_json({"run": str(out), **result.metrics, **chosen}))

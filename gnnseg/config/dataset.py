@@ -101,7 +101,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise ConfigError(f"cannot read '{path}': it is nested too deeply") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # dates and numbers that are none are ValueErrors
         reason = " ".join(str(error).split())
         raise ConfigError(f"cannot read '{path}': {reason}") from None
     if not isinstance(content, dict):

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.cli.invoking import failure, invoke, output, printed
-from tests.runs import fit, on_data, saved_baseline, saved_run, trained, write_data
+from tests.runs import fit, on_data, saved_baseline, saved_run, trained, unsealed, write_data
 
 
 def test_json() -> None:
@@ -56,7 +55,7 @@ def test_no_run(tmp_path: Path) -> None:
 
 
 def test_damaged(tmp_path: Path) -> None:
-    folder = shutil.copytree(saved_run(), tmp_path / "run")
+    folder = unsealed(saved_run(), tmp_path / "run")
     (folder / "embeddings.safetensors").write_bytes(b"no")
     assert failure("evaluate", folder).startswith(f"cannot read '{folder / 'embeddings.safetensors'}'")
 

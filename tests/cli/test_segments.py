@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from gnnseg.checkpoint import load_run, load_tensors, save_tensors
 from tests.cli.invoking import failure, invoke, misuse, output, printed
-from tests.runs import FULL, USERS, on_data, saved_baseline, saved_run, trained
+from tests.runs import FULL, USERS, on_data, saved_baseline, saved_run, trained, unsealed
 
 CHOICE = ("--choose", "2,5")
 
@@ -25,7 +24,7 @@ def described() -> dict[str, object]:
 def another(tmp_path: Path) -> Path:
     """The same run a while later: segments have other numbers, six users moved, two left, one joined."""
     folder = tmp_path / "another"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     tables = load_tensors(folder / "embeddings.safetensors")
     memberships = tables["memberships"][:, [2, 0, 1]]
     memberships[:6] = memberships[:6].roll(1, dims=1)
@@ -66,7 +65,7 @@ def test_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hidden_segment_and_users_outside(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     content = described()
     content["outside"] = 7
     empty = {"likes": [], "dislikes": [], "typical": []}
@@ -79,7 +78,7 @@ def test_a_hidden_segment_and_users_outside(tmp_path: Path) -> None:
 
 def test_a_run_of_before_there_were_names(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     old = {"segment": 0, "users": 60, "share": 1.0, "activity": 9.0}
     profile = {"likes": [{"name": "Alien", "lift": 1.2}], "typical": ["Alien"]}
     content = {"num_segments": 1, "quality": {"modularity": 0.5}, "segments": [{**old, "profile": profile}]}

@@ -261,7 +261,9 @@ class TestFolder:
         (here / "locked").mkdir(mode=0o500)
         assert "Permission denied" in failure("train", "plain.yaml", "--out", "locked/out")
 
-    @pytest.mark.parametrize("name", ["history.jsonl", "resume.json", "model.safetensors", "metrics.json"])
+    @pytest.mark.parametrize(
+        "name", ["history.jsonl", "resume.safetensors", "model.safetensors", "metrics.json"]
+    )
     def test_full_disk(self, here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         fill_disk(monkeypatch, name)
         message = failure("train", "plain.yaml", "--out", "out", "--quiet")
@@ -319,8 +321,9 @@ class TestInterrupted:
         assert "give it alone" in misuse("train", "--resume", "out", *more)
 
     @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-    def test_ctrl_c(self, here: Path) -> None:
-        """For real: a process, and the signal that a terminal sends."""
+    @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_for_real(self, here: Path, sent: signal.Signals, code: int) -> None:
+        """A process, and the signal that a terminal or a batch system sends."""
         paths = [str(Path(gnnseg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
         options = ["--out", "out", "--json", "-s", "train.epochs=1000000", "-s", "train.patience=1000000"]
@@ -334,15 +337,16 @@ class TestInterrupted:
         )
         try:
             deadline = time.monotonic() + 60
-            while not (here / ".out.partial" / "resume.json").exists() and time.monotonic() < deadline:
+            while not (here / ".out.partial" / "resume.safetensors").exists() and time.monotonic() < deadline:
                 assert process.poll() is None
                 time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             stdout, stderr = process.communicate(timeout=30)
         finally:
             process.kill()
-        assert (process.returncode, stdout) == (130, "")
-        *before, last = stderr.splitlines()
+        assert (process.returncode, stdout) == (code, "")
+        *before, stopping, last = stderr.splitlines()
+        assert stopping == "WARNING: stopping after this epoch; once more stops at once"
         assert last == "Interrupted: 'out' was not written; go on with: gnnseg train --resume out"
         assert [line.partition(":")[0] for line in before] == ["small"]  # what the dataset holds
         assert not (here / "out").exists()

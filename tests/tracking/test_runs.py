@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from gnnseg.config import load_config
 from gnnseg.errors import GnnsegError
 from gnnseg.pipeline import fit, run
+from gnnseg.resume import load_resume
 from gnnseg.run_folder import partial_folder
 from gnnseg.tracking import Tracker, Trackers
 from tests.runs import (
@@ -74,7 +74,7 @@ class TestTracked:
         config, out = load_config(on_data(PLAIN)), tmp_path / "run"
         with pytest.raises(KeyboardInterrupt):
             run(config, out=out, tracker=Interrupt(1, 4))
-        saved = json.loads((partial_folder(out) / "resume.json").read_text())["history"]
+        saved = load_resume(partial_folder(out), config)[1]["history"]
         tracker = Lifetime()
         run(config, resume=out, tracker=tracker)
         assert tracker.told[0][3] == len(saved) > 0

@@ -89,13 +89,18 @@ def _objects(file: Iterable[bytes]) -> Iterator[Row]:
         if not text.strip():
             continue
         try:
-            if not isinstance(json.loads(line.decode("utf-8")), dict):
+            if not isinstance(json.loads(line.decode("utf-8"), parse_constant=_refuse), dict):
                 problem = "must be a JSON object"
         except UnicodeDecodeError:
             problem = "must be UTF-8"
-        except ValueError:
+        except (ValueError, RecursionError):
             problem = "must be a JSON object"
         yield Row(number, text, problem)
+
+
+def _refuse(constant: str) -> None:
+    """NaN and infinities are no JSON, though Python reads them."""
+    raise ValueError(constant)
 
 
 def _records(file: Iterable[bytes], tabs: bool) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from gnnseg.report.page.judged import global_scorer
 from gnnseg.report.page.layout import place
 from gnnseg.scoring import Gated
 from tests.cli.invoking import failure, invoke, printed
-from tests.runs import ITEMS, USERS, local_folder, local_run, saved_baseline, saved_run, trained
+from tests.runs import ITEMS, USERS, local_folder, local_run, saved_baseline, saved_run, trained, unsealed
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -64,7 +64,7 @@ def unpacked(text: str, kind: str) -> np.ndarray:
 
 def with_small_segment(folder: Path) -> Path:
     """The run with five users in a segment of their own."""
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     tables = load_tensors(folder / "embeddings.safetensors")
     memberships = tables["memberships"].clone()
     memberships[:, 2] = 0
@@ -197,7 +197,7 @@ def test_fairness_is_that_of_the_run(tmp_path: Path) -> None:
 
 def test_data_that_are_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     config = (folder / "config.yaml").read_text().replace("ratings.csv", "absent.csv")
     (folder / "config.yaml").write_text(config)
     data = page_data(folder)
@@ -248,7 +248,7 @@ def test_umap_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_runs_without_a_common_user(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     (folder / "users.json").write_text(json.dumps([f"other {n}" for n in range(USERS)]))
     with pytest.raises(DataError, match="no user in common"):
         page_data(saved_run(), compare=folder)
