@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
+from gnnseg.distributed import lead
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
@@ -65,6 +66,8 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
     """
     features, text = item_features(config, data, tracker, clock)
     if config.baseline is not None:
+        if progress.ranks is not None:
+            raise ConfigError("a baseline is fitted in one process; start it without torchrun")
         with clock("fit"):
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
         return Fitted(scorer, None, features, text)
@@ -99,7 +102,10 @@ def fit_global(
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, features)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
-    if progress.stage == 1:
+    if progress.ranks is not None:
+        with clock("encoder"):
+            lead(config, data, model, progress, tracker)
+    elif progress.stage == 1:
         with clock("encoder"):
             validate = _validation(config, data, model)
             progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value

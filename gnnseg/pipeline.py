@@ -20,6 +20,7 @@ from gnnseg.files import write_json, write_text
 from gnnseg.fitting import Fitted, describe_segments, fit_scorer
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared, prepare
+from gnnseg.ranks import Ranks
 from gnnseg.run_folder import (
     finished_folder,
     partial_folder,
@@ -131,6 +132,7 @@ def run(
     tracker: Tracker | None = None,
     prepared: Prepared | None = None,
     notes: Mapping[str, Any] | None = None,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Run one experiment.
 
@@ -141,6 +143,7 @@ def run(
         tracker: Told of progress and epochs.
         prepared: The config's dataset, if it was prepared before.
         notes: JSON files to keep in the folder, by name.
+        ranks: The processes that train with this one, number 0; the others :func:`gnnseg.distributed.follow`.
 
     Raises:
         GnnsegError: For anything a user can mend.
@@ -151,7 +154,9 @@ def run(
         out = finished_folder(resume)
     if out is None:
         with tracker.following(None, config.resolved()):
-            result = _run(config, prepared or prepare(config.dataset, device, tracker), Progress(), tracker)
+            result = _run(
+                config, prepared or prepare(config.dataset, device, tracker), Progress(ranks=ranks), tracker
+            )
             tracker.finish(result.test_metrics)
         return result
     refuse_existing(out)
@@ -159,7 +164,9 @@ def run(
         refuse_interrupted(out)
         shutil.rmtree(partial_folder(out), ignore_errors=True)
     with unfinished(out) as partial:
-        progress = Progress(folder=partial) if resume is None else Progress.resume(partial, config)
+        progress = Progress(folder=partial, ranks=ranks)
+        if resume is not None:
+            progress = Progress.resume(partial, config, ranks)
         both = Trackers([tracker, JsonLines(partial / "history.jsonl")])
         with both.following(partial, config.resolved(), progress.history):
             write_text(partial / "config.yaml", config.to_yaml())
