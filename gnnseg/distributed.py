@@ -9,7 +9,6 @@ there as that of one process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,21 +110,21 @@ def lead(
     model.eval()
 
 
-def follow(
-    ranks: Ranks, watch: Callable[[RankGraph, Progress], object] = lambda graph, progress: None
-) -> None:
+def follow(ranks: Ranks) -> SegmentRecommender | None:
     """Train stage 1 on what process 0 sends, as one of the others.
 
     Args:
         ranks: The processes.
-        watch: Told the graph and the progress when training is done.
+
+    Returns:
+        The model of the process's own users; None where nothing was left to train together.
 
     Raises:
         TrainingError: If another process stopped.
     """
     told = ranks.tell()
     if not told:
-        return
+        return None
     config = load_config(told["config"])
     part = Part(ranks, told["bounds"], told["saves"])
     share = _scatter_data(part, None, own_device(config.device))
@@ -136,7 +135,7 @@ def follow(
         progress = Progress(1, told["resumed"]["history"], resumed=(part.scatter({}), told["resumed"]))
     _train(config, share, own, progress, Tracker())
     part.gather({f"model.{name}": x for name, x in own.state_dict().items()})
-    watch(share.graph, progress)
+    return own
 
 
 def own_device(name: str) -> torch.device:
