@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from gnnseg.checkpoint import load_run
 from gnnseg.config import Config, load_config
 from gnnseg.distributed import own_device, refuse
 from gnnseg.encoders import ENCODERS
-from gnnseg.errors import ConfigError
+from gnnseg.errors import ConfigError, TrainingError
 from gnnseg.evaluation import evaluate
-from gnnseg.fitting import fit_global
+from gnnseg.fitting import fit_global, fit_scorer
 from gnnseg.model import SegmentRecommender
 from gnnseg.pipeline import Run, evaluate_run, fit, run
 from gnnseg.prepared import Prepared, item_features, prepare
@@ -29,7 +30,7 @@ from tests.graphs import dense_normalised, random_graph
 from tests.ranks.worlds import World
 from tests.runs import FULL, ITEMS, SCHEDULE, USERS, Interrupt, lines_of, on_data, workspace
 
-TRAIN = {**SCHEDULE, "batch_size": 100, "epochs": 4}
+TRAIN = {**SCHEDULE, "batch_size": 150, "epochs": 3}
 LAYERS, DIM = 2, 8
 LIGHTGCN = {"name": "LightGCN", "dim": DIM, "num_layers": LAYERS}
 MF = {"name": "MatrixFactorization", "dim": DIM}
@@ -46,6 +47,8 @@ CASES: dict[str, dict[str, Any]] = {
     "full-softmax": {"encoder": LIGHTGCN, "loss": {"name": "FullSoftmax", "own_items": False}},
     "text": {**TEXT, "loss": "BPR"},
 }
+TWO = ("bpr", "bpr-mf", "softmax", "text")
+"""Cases of two processes; three do them all."""
 EVEN = ("bpr", "all-pairs-mf")
 WEIGHTS = [0.4, 0.0, 0.3, 0.2]
 SIZE = (13, 9, 5)
@@ -55,16 +58,25 @@ LONG: dict[str, Any] = {
     "name": "long",
 }
 
+WILD = {
+    "encoder": {**MF, "init_scale": 1.0e15},
+    "loss": "SquaredError",
+    "train": {**TRAIN, "epochs": 1},
+    "name": "wild",
+}
+"""Squares beyond float32."""
+
 
 def config(name: str) -> dict[str, Any]:
     return on_data({**CASES[name], "train": TRAIN}, name=name)
 
 
 def jobs(size: int) -> list[dict[str, Any]]:
+    names = TWO if size == 2 else tuple(CASES)
     trained = [
-        {"kind": "train", "name": name, "config": config(name), "bounds": UNEVEN[size]} for name in CASES
+        {"kind": "train", "name": name, "config": config(name), "bounds": UNEVEN[size]} for name in names
     ]
-    even = [{"kind": "train", "name": f"{name}-even", "config": config(name)} for name in EVEN]
+    even = [{"kind": "train", "name": f"{name}-even", "config": config(name)} for name in EVEN[size - 2 :]]
     parts = {2: [0, 4, 13], 3: [0, 0, 4, 13]}[size]
     product = {"kind": "propagate", "name": "product", "size": SIZE, "bounds": parts, "weights": WEIGHTS}
     return [*trained, *even, product]
@@ -80,8 +92,9 @@ def world(size: int) -> World:
         return World(folder, size, [*jobs(size), {"kind": "interrupt", "name": "last", "epoch": 4, **out}])
     with pytest.raises(KeyboardInterrupt):
         run(load_config(on_data(LONG)), out=Path(out["out"]), tracker=Interrupt(1, 4))
+    wild = {"kind": "diverge", "name": "wild", "config": on_data(WILD)}
     last = {"kind": "lose", "name": "last", "config": config("bpr")}
-    return World(folder, size, [*jobs(size), {"kind": "resume", "name": "on", **out}, last], dies=True)
+    return World(folder, size, [*jobs(size), {"kind": "resume", "name": "on", **out}, wild, last], dies=True)
 
 
 @functools.cache
@@ -110,16 +123,16 @@ def close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
         assert values[1]
 
 
-NAMES = [*CASES, *(f"{name}-even" for name in EVEN)]
+CASES_OF = [(2, name) for name in (*TWO, "bpr-even", "all-pairs-mf-even")]
+CASES_OF += [(3, name) for name in (*CASES, "all-pairs-mf-even")]
 
 
-@pytest.mark.parametrize("size", [2, 3])
 class TestEqualsOneProcess:
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
     def test_losses_and_validation(self, name: str, size: int) -> None:
         close(world(size).history(name), alone(name.removesuffix("-even"))[1])
 
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
     def test_recall(self, name: str, size: int) -> None:
         """Of the whole tables, as process 0 has them in the end."""
         model = alone(name.removesuffix("-even"))[0]
@@ -129,7 +142,7 @@ class TestEqualsOneProcess:
         alone.cache_clear()
         assert found.means["recall@10"] == pytest.approx(expected.means["recall@10"], abs=1e-4)
 
-    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
     def test_replicated_tables_are_the_same_bits(self, name: str, size: int) -> None:
         own = [world(size).tensors(name, rank) for rank in range(size)]
         for rank in range(1, size):
@@ -138,6 +151,7 @@ class TestEqualsOneProcess:
         rest = torch.cat(parts)
         assert torch.equal(own[0]["encoder.users.weight"][USERS - len(rest) :], rest)
 
+    @pytest.mark.parametrize("size", [2, 3])
     def test_propagation_is_that_of_the_whole_graph_both_ways(self, size: int) -> None:
         graph = random_graph(*SIZE)
         dense = dense_normalised(graph)
@@ -150,10 +164,11 @@ class TestEqualsOneProcess:
             np.testing.assert_allclose(found["result"], (matrix @ x)[rows], atol=1e-6)
             np.testing.assert_allclose(found["grad"], (matrix.T @ upstream)[rows], atol=1e-6)
 
+    @pytest.mark.parametrize("size", [2, 3])
     def test_bytes_are_those_of_the_formula(self, size: int) -> None:
         """``2L * 2(P-1)/P * I d * 4`` a step, and ``L`` sums for each look at validation."""
         ring, table = 2 * (size - 1) / size, ITEMS * DIM * 4
-        steps, looks = TRAIN["epochs"] * -(-data().graph.num_edges // 100), 3
+        steps, looks = TRAIN["epochs"] * -(-data().graph.num_edges // 150), 3
         for rank in range(size):
             found = world(size).moved("bpr", rank)
             assert found["propagation"] == pytest.approx(ring * table * LAYERS * (2 * steps + looks))
@@ -189,6 +204,20 @@ def test_when_one_dies_the_others_say_so_and_stop() -> None:
     assert world(3).codes[2] == 9
     for rank in range(2):
         assert f"process {rank} of 3 stops, as another one stopped" in world(3).error("last", rank)
+
+
+def test_all_find_a_loss_that_is_not_finite() -> None:
+    """In the step where one process alone finds it."""
+    with pytest.raises(TrainingError) as alone_found:
+        fit(on_data(WILD))
+    for rank in range(3):
+        assert world(3).error("wild", rank) == str(alone_found.value)
+
+
+def test_a_baseline_is_fitted_in_one_process() -> None:
+    experiment, progress = load_config(on_data({"baseline": "EASE"}, name="x")), Progress(ranks=Mock())
+    with pytest.raises(ConfigError, match="a baseline is fitted in one process; start it without torchrun"):
+        fit_scorer(experiment, data(), progress, Tracker(), Clock())
 
 
 class Own(losses.BPR):

@@ -83,7 +83,7 @@ def do(job: dict[str, Any], ranks: Ranks, folder: Path) -> None:
         os._exit(9)
     if job["kind"] == "propagate":
         tensors = propagate(job, ranks)
-    elif job["kind"] in ("train", "lose"):
+    elif job["kind"] in ("train", "lose", "diverge"):
         tensors = train(job, ranks, folder)
     else:
         tensors = {}
@@ -104,7 +104,8 @@ def main() -> None:
             do(job, ranks, folder)
         except TrainingError as error:
             (folder / f"{job['name']}.{rank}.error").write_text(str(error), encoding="utf-8")
-            return
+            if job["kind"] != "diverge":  # all stop at the same place, and can go on
+                return
         except KeyboardInterrupt:
             return
     ranks.close()
