@@ -12,6 +12,7 @@ from torch import Tensor
 from gnnseg.arrivals import add_new_items, add_new_users
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
+from gnnseg.distributed import lead
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
@@ -71,9 +72,14 @@ def fit_scorer(config: Config, data: Prepared, progress: Progress, tracker: Trac
         progress: Where the run stands; a resumed one goes on from there.
         tracker: Told of epochs and progress.
         clock: Times the steps.
+
+    Raises:
+        ConfigError: For a baseline in several processes.
     """
     features, text = item_features(config, data, tracker, clock)
     if config.baseline is not None:
+        if progress.ranks is not None:
+            raise ConfigError("a baseline is fitted in one process; start it without torchrun")
         with clock("fit"):
             scorer = BASELINES.create(config.baseline).fit(data.graph).to(data.graph.device)
         fitted = Fitted(scorer, None)
@@ -127,7 +133,10 @@ def fit_global(
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, given)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
-    if progress.stage == 1:
+    if progress.ranks is not None:
+        with clock("encoder"):
+            lead(config, data, model, progress, tracker)
+    elif progress.stage == 1:
         with clock("encoder"):
             validate = _validation(config, data, model)
             progress.global_value = fit_stage(config, model, graph, validate, progress, tracker).value

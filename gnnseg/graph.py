@@ -82,21 +82,23 @@ def _canonical(biadjacency: sp.csr_matrix) -> sp.csr_matrix:
     return canonical
 
 
-def _normalised(biadjacency: sp.csr_matrix) -> tuple[Tensor, Tensor]:
+def _normalised(biadjacency: sp.csr_matrix, item_degrees: np.ndarray | None) -> tuple[Tensor, Tensor]:
     """``D^-1/2 A D^-1/2``, its parts filled in place: 8 bytes an edge and direction, no copies.
 
     Args:
         biadjacency: Binary and canonical, ``[U, I]``.
+        item_degrees: Of the whole graph, ``[I]``, where this is some of its users; else None.
 
     Returns:
         The matrix as a sparse CSR tensor ``[U+I, U+I]``, and the degrees ``[U+I]``, both float32.
     """
     (num_users, _), count = biadjacency.shape, biadjacency.nnz
     transposed = biadjacency.tocsc()
-    degrees = np.concatenate([np.diff(biadjacency.indptr), np.diff(transposed.indptr)])
+    entries = np.concatenate([np.diff(biadjacency.indptr), np.diff(transposed.indptr)])
+    degrees = entries if item_degrees is None else np.append(entries[:num_users], item_degrees)
     index = np.int32 if max(2 * count, len(degrees)) < np.iinfo(np.int32).max else np.int64
     starts = np.zeros(len(degrees) + 1, dtype=index)
-    np.cumsum(degrees, out=starts[1:])
+    np.cumsum(entries, out=starts[1:])
     columns = np.empty(2 * count, dtype=index)
     np.add(biadjacency.indices, num_users, out=columns[:count], casting="same_kind")
     columns[count:] = transposed.indices
@@ -107,7 +109,7 @@ def _normalised(biadjacency: sp.csr_matrix) -> tuple[Tensor, Tensor]:
     rows = np.unique([*np.searchsorted(starts, edges, side="right") - 1, len(degrees)])
     for first, last in pairwise(rows):
         part = slice(starts[first], starts[last])
-        values[part] = np.repeat(scale[first:last], degrees[first:last]) * scale[columns[part]]
+        values[part] = np.repeat(scale[first:last], entries[first:last]) * scale[columns[part]]
     crow, col, weights = (torch.from_numpy(part) for part in (starts, columns, values))
     matrix = csr_tensor(crow, col, weights, (len(degrees), len(degrees)))
     return matrix, torch.from_numpy(degrees.astype(np.float32))
@@ -119,6 +121,7 @@ class BipartiteGraph:
     Args:
         biadjacency: Binary matrix ``[U, I]``.
         device: Where propagation runs.
+        item_degrees: Of the whole graph, ``[I]``, where the matrix holds some of its users only.
 
     Attributes:
         num_users: ``U``.
@@ -127,13 +130,19 @@ class BipartiteGraph:
         degrees: Neighbours of each node, ``[U+I]`` float32.
     """
 
-    def __init__(self, biadjacency: sp.csr_matrix, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        biadjacency: sp.csr_matrix,
+        device: torch.device | str = "cpu",
+        item_degrees: np.ndarray | None = None,
+    ) -> None:
         biadjacency = _canonical(biadjacency)
         self.num_users: int = biadjacency.shape[0]
         self.num_items: int = biadjacency.shape[1]
         self._biadjacency = biadjacency
         self.device = torch.device(device)
-        self.adjacency, self.degrees = (part.to(self.device) for part in _normalised(biadjacency))
+        parts = _normalised(biadjacency, item_degrees)
+        self.adjacency, self.degrees = (part.to(self.device) for part in parts)
 
     @classmethod
     def from_interactions(cls, interactions: Interactions, num_users: int, num_items: int) -> BipartiteGraph:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gnnseg.batch import Batch
 from gnnseg.components import Component, Kind, NonNegativeFloat, PositiveFloat
-from gnnseg.graph import Embeddings
+from gnnseg.graph import BipartiteGraph, Embeddings
 
 __all__ = [
     "BPR",
@@ -45,14 +45,33 @@ class Loss(Component, nn.Module, ABC):
         """Loss of observed pairs ``[B]`` against drawn ones ``[B, K]``, a scalar."""
 
     def of(self, tables: Embeddings, batch: Batch) -> Tensor:
-        """Loss of a batch, a scalar: here :meth:`forward` of the scores of its pairs and drawn items.
+        """Loss of a batch, a scalar: the mean over its pairs and what stands beside it.
 
         Args:
             tables: What is multiplied, ``[U, d]`` and ``[I, d]``; unit vectors where ``cosine`` says so.
             batch: Pairs and drawn items.
         """
+        value, beside = self.mean_of(tables, batch), self.beside(tables, batch.graph)
+        return value if beside is None else value + beside
+
+    def mean_of(self, tables: Embeddings, batch: Batch) -> Tensor:
+        """The mean over a batch's pairs, a scalar: here :meth:`forward` of their scores and of drawn items'.
+
+        Args:
+            tables: As :meth:`of` has them.
+            batch: Pairs and drawn items.
+        """
         value: Tensor = self(*batch.scores(tables))
         return value
+
+    def beside(self, tables: Embeddings, graph: BipartiteGraph) -> Tensor | None:
+        """What every step adds to its mean, a sum over all users, a scalar; here nothing.
+
+        Args:
+            tables: As :meth:`of` has them.
+            graph: The training graph.
+        """
+        return None
 
 
 class BPR(Loss):
@@ -115,8 +134,8 @@ class SampledSoftmax(Loss):
         scores = torch.cat([positive.unsqueeze(1), negative], dim=1) / self.temperature
         return (torch.logsumexp(scores, dim=1) - scores[:, 0]).mean()
 
-    def of(self, tables: Embeddings, batch: Batch) -> Tensor:
-        """As :meth:`Loss.of`, with the correction."""
+    def mean_of(self, tables: Embeddings, batch: Batch) -> Tensor:
+        """As :meth:`Loss.mean_of`, with the correction; a scalar."""
         positive, negative = batch.scores(tables)
         if self.log_q and batch.log_q is not None:
             negative = negative - self.temperature * batch.log_q.index_select(0, batch.place)
@@ -145,8 +164,8 @@ class FullSoftmax(SampledSoftmax):
         super().__init__(temperature=temperature, cosine=cosine)
         self.own_items = own_items
 
-    def of(self, tables: Embeddings, batch: Batch) -> Tensor:
-        """Loss of a batch, a scalar."""
+    def mean_of(self, tables: Embeddings, batch: Batch) -> Tensor:
+        """The mean over a batch's pairs, a scalar."""
         logits = tables.users.index_select(0, batch.users) @ tables.items.T / self.temperature
         positive = logits[batch.place, batch.items]
         if self.own_items:
@@ -193,14 +212,17 @@ class SquaredErrorAllPairs(SquaredError):  # noqa: N818
     def __init__(self, *, negative_weight: PositiveFloat = 0.1) -> None:
         super().__init__(negative_weight=negative_weight)
 
-    def of(self, tables: Embeddings, batch: Batch) -> Tensor:
-        """Loss of a batch, a scalar."""
+    def mean_of(self, tables: Embeddings, batch: Batch) -> Tensor:
+        """The mean of the bracket over a batch's pairs, a scalar."""
         positive, _ = batch.scores(tables)
-        observed = (1 - positive).square() - self.negative_weight * positive.square()
-        with torch.autocast(positive.device.type, enabled=False):  # half precision would overflow in the sums
-            users, items = tables
+        return ((1 - positive).square() - self.negative_weight * positive.square()).mean()
+
+    def beside(self, tables: Embeddings, graph: BipartiteGraph) -> Tensor:
+        """``a |S|^2 / |R|``, a scalar."""
+        users, items = tables
+        with torch.autocast(users.device.type, enabled=False):  # half precision would overflow in the sums
             total = ((users.T @ users) * (items.T @ items)).sum()
-        return observed.mean() + self.negative_weight * total / batch.graph.num_edges
+        return self.negative_weight * total / graph.num_edges
 
 
 LOSSES: Kind[Loss] = Kind("loss", Loss, "gnnseg.losses")

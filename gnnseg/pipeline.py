@@ -25,6 +25,7 @@ from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, prepare, prepare_again
 from gnnseg.projection import projected
+from gnnseg.ranks import Ranks
 from gnnseg.rules import Rules
 from gnnseg.run_folder import finished_folder, refuse_existing, unfinished
 from gnnseg.scoring import Scorer, strongest
@@ -161,6 +162,7 @@ def run(
     tracker: Tracker | None = None,
     prepared: Prepared | None = None,
     notes: Mapping[str, Any] | None = None,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Run one experiment.
 
@@ -171,6 +173,7 @@ def run(
         tracker: Told of progress and epochs.
         prepared: The config's dataset, if it was prepared before.
         notes: JSON files to keep in the folder, by name.
+        ranks: The processes that train with this one, number 0; the others :func:`gnnseg.distributed.follow`.
 
     Raises:
         GnnsegError: For anything a user can mend.
@@ -181,12 +184,16 @@ def run(
         out = finished_folder(resume)
     if out is None:
         with tracker.following(None, config.resolved()):
-            result = _run(config, prepared or prepare(config.dataset, device, tracker), Progress(), tracker)
+            result = _run(
+                config, prepared or prepare(config.dataset, device, tracker), Progress(ranks=ranks), tracker
+            )
             tracker.finish(result.test_metrics)
         return result
     refuse_existing(out)
     with unfinished(out, resume=resume is not None) as partial:
-        progress = Progress(folder=partial) if resume is None else Progress.resume(partial, config)
+        progress = Progress(folder=partial, ranks=ranks)
+        if resume is not None:
+            progress = Progress.resume(partial, config, ranks)
         both = Trackers([tracker, JsonLines(partial / "history.jsonl")])
         with both.following(partial, config.resolved(), progress.history):
             write_text(partial / "config.yaml", config.to_yaml())

@@ -83,6 +83,18 @@ class NegativeSampler(Component, ABC):
             Rows of items, ``[b, K]``.
         """
         uniform = torch.rand(len(users), count, generator=generator, device=users.device, dtype=torch.float64)
+        return self.lacked(users, uniform)
+
+    def lacked(self, users: Tensor, uniform: Tensor) -> Tensor:
+        """The items at given places among those that each user lacks.
+
+        Args:
+            users: Rows of users, ``[b]``.
+            uniform: Places from 0 to 1, ``[b, K]`` float64.
+
+        Returns:
+            Rows of items, ``[b, K]``.
+        """
         free = self._free[users].unsqueeze(1)
         place = torch.minimum((uniform * free).long(), free - 1)
         key = users.unsqueeze(1) * self._stride + place

@@ -16,6 +16,7 @@ from gnnseg.errors import CheckpointError
 from gnnseg.graph import BipartiteGraph
 from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
+from gnnseg.ranks import Part, Ranks
 from gnnseg.regularizers import REGULARIZERS
 from gnnseg.resume import load_resume, save_resume
 from gnnseg.sampling import SAMPLERS
@@ -59,6 +60,8 @@ class Progress:
         global_value: The validation metric of the global model, once stage 1 is done.
         folder: Where to save, or None.
         resumed: Tensors and state of an interrupted run, used up by the stage they belong to.
+        ranks: The processes that train stage 1 together, or None.
+        part: While they do, the users of this one.
     """
 
     stage: int = 1
@@ -66,13 +69,20 @@ class Progress:
     global_value: float = float("nan")
     folder: Path | None = None
     resumed: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+    ranks: Ranks | None = None
+    part: Part | None = None
+
+    @property
+    def saves(self) -> bool:
+        """Whether the run is saved on the way, by this process or by another that it gives its part."""
+        return self.folder is not None if self.part is None else self.part.saves
 
     @classmethod
-    def resume(cls, folder: Path, config: Config) -> Progress:
+    def resume(cls, folder: Path, config: Config, ranks: Ranks | None = None) -> Progress:
         """Read the progress of an interrupted run of ``config``."""
         tensors, state = load_resume(folder, config)
         value = _number(state["global_value"])
-        return cls(state["stage"], state["history"], value, folder, (tensors, state))
+        return cls(state["stage"], state["history"], value, folder, (tensors, state), ranks)
 
 
 def fit_stage(
@@ -157,7 +167,7 @@ def _copy(model: SegmentRecommender) -> dict[str, Tensor]:
 def _save(
     config: Config, progress: Progress, model: SegmentRecommender, state: TrainingState, best: Best
 ) -> None:
-    if progress.folder is None:
+    if not progress.saves:
         return
     optimizer = state.optimizer.state_dict()
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -178,7 +188,9 @@ def _save(
         "groups": [{k: v for k, v in g.items() if k in ("lr", "params")} for g in optimizer["param_groups"]],
         "history": progress.history,
     }
-    save_resume(progress.folder, config, tensors, description)
+    tensors = tensors if progress.part is None else progress.part.gather(tensors)
+    if progress.folder is not None:
+        save_resume(progress.folder, config, tensors, description)
 
 
 def _restore(

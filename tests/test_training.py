@@ -22,7 +22,8 @@ from gnnseg.model import SegmentRecommender
 from gnnseg.regularizers import EmbeddingL2, SimGCL, XSimGCL
 from gnnseg.sampling import SAMPLERS, NegativeSampler, Uniform
 from gnnseg.segments import KMeans
-from gnnseg.training import EpochReport, TrainingState, _Step, start_training, train
+from gnnseg.steps import Step
+from gnnseg.training import EpochReport, TrainingState, start_training, train
 from tests.graphs import from_dense, random_graph, randomise
 
 GRAPH = random_graph()
@@ -505,13 +506,13 @@ class Waiting(TorchDispatchMode):
 @pytest.mark.parametrize("loss", [BPR(), SampledSoftmax(log_q=True), FullSoftmax(own_items=False)])
 def test_off_the_cpu_no_step_waits(monkeypatch: pytest.MonkeyPatch, loss: Loss, sampler: str) -> None:
     """Whatever is looked at in the forward pass is made on the device."""
-    true_loss_of = _Step.loss_of
+    true_loss_of = Step.loss_of
 
-    def watched(self: _Step, users: Tensor, items: Tensor) -> Tensor:
+    def watched(self: Step, users: Tensor, items: Tensor) -> Tensor:
         with Waiting():
             return true_loss_of(self, users, items)
 
-    monkeypatch.setattr(_Step, "loss_of", watched)
+    monkeypatch.setattr(Step, "loss_of", watched)
     torch.manual_seed(1)
     encoder = LightGCN(GRAPH.num_users, GRAPH.num_items, dim=6, edge_dropout=0.1, message_dropout=0.1)
     model, how = SegmentRecommender(encoder), schedule(epochs=1)

@@ -11,6 +11,7 @@ from gnnseg.cli import options
 
 if TYPE_CHECKING:
     from gnnseg.pipeline import Run
+    from gnnseg.ranks import Ranks
     from gnnseg.search import Found
 
 DEFAULT_CONFIG = "movielens/full"
@@ -61,16 +62,21 @@ def train(
 
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
     system on the bundled MovieLens. A search that was stopped goes on when the same command is given again.
+    With `torchrun --nproc-per-node P -m gnnseg train CONFIG` P processes share stage 1 (docs/scale.md).
     """
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
     from gnnseg.files import to_json
     from gnnseg.pipeline import run
+    from gnnseg.ranks import connect
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
     from gnnseg.search import tune
     from gnnseg.signals import exit_code
     from gnnseg.tracking import TRACKERS, Trackers
 
+    ranks = connect()
+    if _follows(ranks, trials):
+        return
     changes: dict[str, Any] = {} if device is None else {"device": device}
     if resume is not None:
         if config or out or trials or overrides or seed is not None:
@@ -86,7 +92,7 @@ def train(
     found = None
     try:
         if trials is None:
-            result = run(loaded, out=out, resume=resume, tracker=told)
+            result = run(loaded, out=out, resume=resume, tracker=told, ranks=ranks)
         else:
             result, found = tune(loaded, trials, out, told)
     except KeyboardInterrupt as stopped:
@@ -103,6 +109,18 @@ def train(
         _show(result, out)
         if found is not None:
             _show_chosen(found)
+
+
+def _follows(ranks: Ranks | None, trials: int | None) -> bool:
+    """Train as one of the processes that are not the first; all they need to know comes from it."""
+    from gnnseg.distributed import follow
+
+    if ranks is not None and trials:
+        raise click.UsageError("--search runs in one process; start it without torchrun")
+    if ranks is None or ranks.rank == 0:
+        return False
+    follow(ranks)
+    return True
 
 
 def _show_chosen(found: Found) -> None:

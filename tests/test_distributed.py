@@ -1,0 +1,261 @@
+"""One, two and three processes train the same model; uneven parts and one without users included."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+
+from gnnseg import losses
+from gnnseg.checkpoint import load_run
+from gnnseg.config import Config, load_config
+from gnnseg.distributed import own_device, refuse
+from gnnseg.encoders import ENCODERS
+from gnnseg.errors import ConfigError, TrainingError
+from gnnseg.evaluation import evaluate
+from gnnseg.fitting import fit_global, fit_scorer
+from gnnseg.model import SegmentRecommender
+from gnnseg.pipeline import Run, evaluate_run, fit, run
+from gnnseg.prepared import Prepared, item_features, prepare
+from gnnseg.run_folder import partial_folder
+from gnnseg.scoring import DotProduct
+from gnnseg.stages import Progress
+from gnnseg.tracking import Clock, Tracker
+from tests.graphs import dense_normalised, random_graph
+from tests.ranks.worlds import World
+from tests.runs import FULL, ITEMS, SCHEDULE, USERS, Interrupt, lines_of, on_data, workspace
+
+TRAIN = {**SCHEDULE, "batch_size": 150, "epochs": 3}
+LAYERS, DIM = 2, 8
+LIGHTGCN = {"name": "LightGCN", "dim": DIM, "num_layers": LAYERS}
+MF = {"name": "MatrixFactorization", "dim": DIM}
+TEXT = {"text": FULL["text"], "encoder": {**LIGHTGCN, "features_as": "both"}}
+UNEVEN = {2: [0, 53, USERS], 3: [0, 41, 41, USERS]}
+"""First users of the processes; the second of three has none."""
+
+CASES: dict[str, dict[str, Any]] = {
+    "bpr": {"encoder": LIGHTGCN, "loss": "BPR"},
+    "bpr-mf": {"encoder": MF, "loss": "BPR"},
+    "softmax": {"encoder": LIGHTGCN, "loss": "SampledSoftmax", "regularizers": ["EmbeddingL2"]},
+    "all-pairs": {"encoder": LIGHTGCN, "loss": "SquaredErrorAllPairs"},
+    "all-pairs-mf": {"encoder": MF, "loss": "SquaredErrorAllPairs"},
+    "full-softmax": {"encoder": LIGHTGCN, "loss": {"name": "FullSoftmax", "own_items": False}},
+    "text": {**TEXT, "loss": "BPR"},
+}
+TWO = ("bpr", "bpr-mf", "softmax", "text")
+"""Cases of two processes; three do them all."""
+EVEN = ("bpr", "all-pairs-mf")
+WEIGHTS = [0.4, 0.0, 0.3, 0.2]
+SIZE = (13, 9, 5)
+LONG: dict[str, Any] = {
+    "encoder": LIGHTGCN,
+    "train": {**TRAIN, "epochs": 6, "evaluate_every": 1, "patience": 9},
+    "name": "long",
+}
+
+WILD = {
+    "encoder": {**MF, "init_scale": 1.0e15},
+    "loss": "SquaredError",
+    "train": {**TRAIN, "epochs": 1},
+    "name": "wild",
+}
+"""Squares beyond float32."""
+
+
+def config(name: str) -> dict[str, Any]:
+    return on_data({**CASES[name], "train": TRAIN}, name=name)
+
+
+def jobs(size: int) -> list[dict[str, Any]]:
+    names = TWO if size == 2 else tuple(CASES)
+    trained = [
+        {"kind": "train", "name": name, "config": config(name), "bounds": UNEVEN[size]} for name in names
+    ]
+    even = [{"kind": "train", "name": f"{name}-even", "config": config(name)} for name in EVEN[size - 2 :]]
+    parts = {2: [0, 4, 13], 3: [0, 0, 4, 13]}[size]
+    product = {"kind": "propagate", "name": "product", "size": SIZE, "bounds": parts, "weights": WEIGHTS}
+    return [*trained, *even, product]
+
+
+@functools.cache
+def world(size: int) -> World:
+    """All cases in so many processes, once; at the end a run that is interrupted, or a process that dies."""
+    folder = workspace() / f"world-{size}"
+    folder.mkdir()
+    out = {"config": on_data(LONG), "out": str(workspace() / f"long-{size}")}
+    if size == 2:
+        return World(folder, size, [*jobs(size), {"kind": "interrupt", "name": "last", "epoch": 4, **out}])
+    with pytest.raises(KeyboardInterrupt):
+        run(load_config(on_data(LONG)), out=Path(out["out"]), tracker=Interrupt(1, 4))
+    wild = {"kind": "diverge", "name": "wild", "config": on_data(WILD)}
+    last = {"kind": "lose", "name": "last", "config": config("bpr")}
+    return World(folder, size, [*jobs(size), {"kind": "resume", "name": "on", **out}, wild, last], dies=True)
+
+
+@functools.cache
+def data() -> Prepared:
+    return prepare(load_config(config("bpr")).dataset, torch.device("cpu"))
+
+
+@functools.cache
+def alone(name: str) -> tuple[SegmentRecommender, list[dict[str, Any]]]:
+    """Stage 1 in one process: the model and its reports."""
+    experiment, progress = load_config(config(name)), Progress()
+    features, _ = item_features(experiment, data(), Tracker(), Clock())
+    return fit_global(experiment, data(), features, progress, Tracker(), Clock()), progress.history
+
+
+@functools.cache
+def long() -> Run:
+    return fit(on_data(LONG))
+
+
+def close(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """Losses to 1e-5, relative; the metric, which can change by a place in one list, to 1e-4."""
+    for key, tolerance in (("loss", {"rel": 1e-5}), ("valid_ndcg@10", {"abs": 1e-4})):
+        values = [[record[key] for record in history if key in record] for history in (found, expected)]
+        assert values[0] == pytest.approx(values[1], **tolerance)
+        assert values[1]
+
+
+CASES_OF = [(2, name) for name in (*TWO, "bpr-even", "all-pairs-mf-even")]
+CASES_OF += [(3, name) for name in (*CASES, "all-pairs-mf-even")]
+
+
+class TestEqualsOneProcess:
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
+    def test_losses_and_validation(self, name: str, size: int) -> None:
+        close(world(size).history(name), alone(name.removesuffix("-even"))[1])
+
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
+    def test_recall(self, name: str, size: int) -> None:
+        """Of the whole tables, as process 0 has them in the end."""
+        model = alone(name.removesuffix("-even"))[0]
+        expected = evaluate(model.scorer(data().graph), data().parts.test, data().seen, ["recall@10"])
+        model.load_state_dict(world(size).tensors(name))
+        found = evaluate(model.scorer(data().graph), data().parts.test, data().seen, ["recall@10"])
+        alone.cache_clear()
+        assert found.means["recall@10"] == pytest.approx(expected.means["recall@10"], abs=1e-4)
+
+    @pytest.mark.parametrize(("size", "name"), CASES_OF)
+    def test_replicated_tables_are_the_same_bits(self, name: str, size: int) -> None:
+        own = [world(size).tensors(name, rank) for rank in range(size)]
+        for rank in range(1, size):
+            assert torch.equal(own[rank]["encoder.items.weight"], own[0]["encoder.items.weight"])
+        parts = [own[rank]["encoder.users.weight"] for rank in range(1, size)]
+        rest = torch.cat(parts)
+        assert torch.equal(own[0]["encoder.users.weight"][USERS - len(rest) :], rest)
+
+    @pytest.mark.parametrize("size", [2, 3])
+    def test_propagation_is_that_of_the_whole_graph_both_ways(self, size: int) -> None:
+        graph = random_graph(*SIZE)
+        dense = dense_normalised(graph)
+        matrix = sum(w * torch.linalg.matrix_power(dense, k) for k, w in enumerate(WEIGHTS))
+        generator = torch.Generator().manual_seed(3)
+        x, upstream = torch.randn(2, graph.num_nodes, 3, generator=generator).double()
+        for rank in range(size):
+            found = world(size).tensors("product", rank)
+            rows = found["rows"]
+            np.testing.assert_allclose(found["result"], (matrix @ x)[rows], atol=1e-6)
+            np.testing.assert_allclose(found["grad"], (matrix.T @ upstream)[rows], atol=1e-6)
+
+    @pytest.mark.parametrize("size", [2, 3])
+    def test_bytes_are_those_of_the_formula(self, size: int) -> None:
+        """``2L * 2(P-1)/P * I d * 4`` a step, and ``L`` sums for each look at validation."""
+        ring, table = 2 * (size - 1) / size, ITEMS * DIM * 4
+        steps, looks = TRAIN["epochs"] * -(-data().graph.num_edges // 150), 3
+        for rank in range(size):
+            found = world(size).moved("bpr", rank)
+            assert found["propagation"] == pytest.approx(ring * table * LAYERS * (2 * steps + looks))
+            assert found["gradients"] == pytest.approx(ring * table * steps)
+            assert found["losses"] == pytest.approx(ring * 4 * (steps + TRAIN["epochs"]))
+            without = world(size).moved("bpr-mf", rank)
+            assert "propagation" not in without or not without["propagation"]
+            assert without["gradients"] == found["gradients"]
+
+
+def test_saved_by_two_and_resumed_by_one() -> None:
+    world(2)
+    out = workspace() / "long-2"
+    assert partial_folder(out).is_dir()
+    result = run(load_config(on_data(LONG)), out=out, resume=out)
+    close(lines_of(out / "history.jsonl"), long().history)
+    assert result.metrics["test"]["recall@10"] == pytest.approx(long().metrics["test"]["recall@10"], abs=1e-4)
+
+
+def test_saved_by_one_and_resumed_by_three() -> None:
+    """The folder is that of any run."""
+    world(3)
+    saved = load_run(workspace() / "long-3")
+    close(lines_of(saved.folder / "history.jsonl"), long().history)
+    assert isinstance(saved.scorer, DotProduct)
+    found, expected = evaluate_run(saved, "test", "cpu")["test"], long().test.per_user
+    for name in ("recall@10", "ndcg@10"):
+        assert found[name] == pytest.approx(expected[name].mean(), abs=1e-4)
+    assert not partial_folder(saved.folder).exists()
+
+
+def test_when_one_dies_the_others_say_so_and_stop() -> None:
+    assert world(3).codes[2] == 9
+    for rank in range(2):
+        assert f"process {rank} of 3 stops, as another one stopped" in world(3).error("last", rank)
+
+
+def test_all_find_a_loss_that_is_not_finite() -> None:
+    """In the step where one process alone finds it."""
+    with pytest.raises(TrainingError) as alone_found:
+        fit(on_data(WILD))
+    for rank in range(3):
+        assert world(3).error("wild", rank) == str(alone_found.value)
+
+
+def test_a_baseline_is_fitted_in_one_process() -> None:
+    experiment, progress = load_config(on_data({"baseline": "EASE"}, name="x")), Progress(ranks=Mock())
+    with pytest.raises(ConfigError, match="a baseline is fitted in one process; start it without torchrun"):
+        fit_scorer(experiment, data(), progress, Tracker(), Clock())
+
+
+class Own(losses.BPR):
+    def of(self, tables: Any, batch: Any) -> Any:
+        return super().of(tables, batch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "SpectralFilter"}, r"encoder LightGCN or MatrixFactorization \(got SpectralFilter\)"),
+        ({"encoder": "GraphSAGE"}, "got GraphSAGE"),
+        ({"encoder": {**LIGHTGCN, "edge_dropout": 0.1}}, "'edge_dropout' and 'message_dropout' 0"),
+        ({"encoder": {**LIGHTGCN, "message_dropout": 0.1}}, "'edge_dropout' and 'message_dropout' 0"),
+        ({"sampler": "Popularity"}, r"sampler Uniform \(got Popularity\)"),
+        (
+            {"regularizers": ["EmbeddingL2", "SimGCL"]},
+            r"no regularizer but EmbeddingL2 \(got EmbeddingL2, S",
+        ),
+        ({"train": {"precision": "float16"}}, r"float32 or bfloat16 \(got float16\)"),
+        ({"loss": "tests.test_distributed.Own"}, r"a loss that is a mean over pairs \(got tests.test_dis"),
+    ],
+)
+def test_what_they_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:
+    experiment: Config = load_config(on_data({"encoder": LIGHTGCN, **changes}, name="x"))
+    encoder = ENCODERS.create(experiment.encoder or {}, 3, 4, None)
+    with pytest.raises(ConfigError, match=f"in several processes needs .*{message}"):
+        refuse(experiment, encoder)
+
+
+def test_a_sampler_that_is_not_asked_is_no_matter() -> None:
+    experiment = load_config(on_data({"encoder": MF, "sampler": "InBatch", "loss": "FullSoftmax"}, name="x"))
+    refuse(experiment, ENCODERS.create(experiment.encoder or {}, 3, 4, None))
+
+
+def test_each_process_has_the_device_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr("gnnseg.distributed.find_device", torch.device)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cuda") == torch.device("cuda:3")
+    assert own_device("cuda:1") == torch.device("cuda:1")
