@@ -233,7 +233,7 @@ def _scatter_data(part: Part, data: Prepared | None, device: torch.device) -> Sh
 
 def _piece(part: Part, rank: int, data: Prepared) -> list[Tensor]:
     """Edges of a process in CSR, ``[u+1]`` and ``[e]``, users and items of its validation, ``[v]`` each."""
-    rows, valid = part.users(rank), data.parts.valid
+    rows, valid = part.users(rank), data.choosing
     matrix = data.train[rows]
     held_out = valid[(valid.users >= rows.start) & (valid.users < rows.stop)]
     parts = (matrix.indptr, matrix.indices, held_out.users - rows.start, held_out.items)

@@ -14,7 +14,11 @@ from gnnseg.model_card import FILE
 SENT = (
     FILE,
     "config.yaml",
+    "manifest.json",
     "model.json",
+    "new_users.json",
+    "new_users.safetensors",
+    "update.json",
     "model.safetensors",
     "embeddings.safetensors",
     "users.json",

@@ -142,7 +142,13 @@ class TestRoundTrip:
 
     def test_no_pickle(self) -> None:
         for folder in (saved_run(), saved_baseline()):
-            assert {path.suffix for path in folder.iterdir()} <= {".yaml", ".json", ".jsonl", ".safetensors"}
+            assert {path.suffix for path in folder.iterdir()} <= {
+                ".md",
+                ".yaml",
+                ".json",
+                ".jsonl",
+                ".safetensors",
+            }
 
 
 def remove(path: Path) -> None:

@@ -20,6 +20,7 @@ from gnnseg.new_users import GroupPrior, Prior
 from gnnseg.pipeline import Run, evaluate_run, fit
 from gnnseg.recommend import Recommender
 from gnnseg.scoring import Constant
+from gnnseg.update import update
 from tests.cli.invoking import misuse, printed
 from tests.runs import PLAIN, saved_run
 from tests.test_fitting import world
@@ -94,6 +95,17 @@ def test_explanations_add_up(made: tuple[Run, Path]) -> None:
     found = explain(recommender, best.item, items=["i00", "i04"])
     assert found.score == pytest.approx(best.score, rel=1e-5)
     assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-4)
+
+
+def test_an_update_keeps_what_newcomers_start_from(made: tuple[Run, Path], tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("who,what,stars,when\nnew,i00,5,1\nnew,i04,5,2\n", encoding="utf-8")
+    update(made[1], tmp_path / "new.csv", tmp_path / "run")
+    before, after = (Recommender.load(folder) for folder in (made[1], tmp_path / "run"))
+    lists = [one.recommend_for(["i08"], k=5, about={"age": 22}) for one in (before, after)]
+    assert len({one.item for best in lists for one in best}) <= 7
+    assert before.prior is not None
+    assert after.prior is not None
+    assert after.prior.popularity[0] > before.prior.popularity[0]
 
 
 def test_numbers_are_the_nearest_and_words_must_be_known(made: tuple[Run, Path]) -> None:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -189,7 +188,7 @@ def test_a_baseline_has_a_page() -> None:
 
 def test_fairness_is_that_of_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(saved_run(), folder)
+    unsealed(saved_run(), folder)
     assert page_data(folder)["fairness"] == json.loads((folder / "fairness.json").read_text())
     (folder / "fairness.json").unlink()  # as in runs of older versions
     assert page_data(folder)["fairness"] is None
