@@ -99,12 +99,13 @@ def try_places(
     users = rng.permutation(np.unique(valid.users[cold]))[:MAX_USERS]
     some = valid[np.isin(valid.users, users)]
     rows = torch.from_numpy(np.sort(users)).to(found.device)
-    quick = found.of(Known(found.whole, rows), Known(found.history, rows))
-    places = itertools.product(SHIFTS, SCALES)
-    return {
-        place: evaluate(Among(quick.placed(*place), among), some, train, [metric]).means[metric]
-        for place in places
-    }
+    base, shifted, scaled = (Known.of(found.placed(*place), rows) for place in ((0, 0), (1, 0), (0, 1)))
+    by_shift, by_scale = shifted.scores - base.scores, scaled.scores - base.scores  # zero for warm items
+    tried = {}
+    for shift, scale in itertools.product(SHIFTS, SCALES):
+        placed = Known(rows, base.scores + shift * by_shift + scale * by_scale)
+        tried[shift, scale] = evaluate(Among(placed, among), some, train, [metric]).means[metric]
+    return tried
 
 
 def add_new_users(config: Config, data: Prepared, newcomers: Newcomers) -> tuple[Prior, dict[str, Any]]:
@@ -127,7 +128,7 @@ def add_new_users(config: Config, data: Prepared, newcomers: Newcomers) -> tuple
     told = []
     for length, histories, held_out in _short(config, data):
         scorer, _ = newcomers.of(histories)
-        known = Known(scorer, torch.from_numpy(np.unique(held_out.users)).to(scorer.device))
+        known = Known.of(scorer, torch.from_numpy(np.unique(held_out.users)).to(scorer.device))
         chosen = _weigh(prior, known, groups, histories, held_out, metric)
         told.append({"length": length, **chosen})
     rule = tuple((float(one["length"]), one["popularity"], one["lift"]) for one in told)

@@ -60,6 +60,6 @@ def _tried(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> dict
     chosen = np.isin(valid.users, users)
     some = Interactions(valid.users[chosen], valid.items[chosen])
     rows = torch.from_numpy(users).to(scorer.device)
-    own, other = Known(scorer, rows), Known(term, rows)
+    own, other = Known.of(scorer, rows), Known.of(term, rows)
     metric = config.choose_by
     return {w: evaluate(_sum(own, other, w), some, data.train, [metric]).means[metric] for w in WEIGHTS}

@@ -117,18 +117,23 @@ class Known(Scorer):
     """Scores of some users, computed once to be used many times.
 
     Args:
-        scorer: Computes them.
         users: Rows of users, sorted, ``[n]``; others cannot be scored.
+        scores: ``[n, I]``.
     """
 
     users: Tensor
     scores: Tensor
 
-    def __init__(self, scorer: Scorer, users: Tensor) -> None:
+    def __init__(self, users: Tensor, scores: Tensor) -> None:
         super().__init__()
-        self.num_items = scorer.num_items
+        self.num_items = scores.shape[1]
         self.register_buffer("users", users)
-        self.register_buffer("scores", torch.cat([scorer.score(some) for some in users.split(512)]))
+        self.register_buffer("scores", scores)
+
+    @classmethod
+    def of(cls, scorer: Scorer, users: Tensor) -> Known:
+        """What a scorer gives some users, rows ``[n]`` in order."""
+        return cls(users, torch.cat([scorer.score(some) for some in users.split(512)]))
 
     def score(self, users: Tensor) -> Tensor:
         """``[B] -> [B, I]``."""
