@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gnnseg.run_folder import partial_folder
+from gnnseg.run_folder import RESUME_FILE, partial_folder
 from tests.cli.invoking import misuse, output
 from tests.runs import PLAIN, lines_of, on_data, write_yaml
 
@@ -71,7 +71,7 @@ def process_of(launcher: int, rank: int) -> int:
 def test_torchrun_killed_and_resumed(rank: int, tmp_path: Path) -> None:
     config, out = write_yaml(tmp_path / "long.yaml", on_data(LONG, name="long")), tmp_path / "run"
     run = started(str(config), "--out", str(out))
-    while not (partial_folder(out) / "resume.json").is_file():
+    while not (partial_folder(out) / RESUME_FILE).is_file():
         assert run.poll() is None
         time.sleep(0.1)
     os.kill(process_of(run.pid, rank), signal.SIGKILL)
