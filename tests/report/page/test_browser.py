@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from gnnseg.report.page import page, page_data
+from tests.report.page.browser import CHROMIUM, opened_page
 from tests.runs import saved_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 TITLES = [
@@ -29,7 +27,6 @@ TITLES = [
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
     """One page for all tests, its item titles hostile, and what it complained of or asked the network for."""
-    api = pytest.importorskip("playwright.sync_api")
     data = page_data(saved_run(), compare=saved_run())
     names, users = data["map"]["names"], data["map"]["users"]
     names[users : users + len(TITLES)] = TITLES
@@ -39,18 +36,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list
     data["notes"].append({"title": TITLES[0], "text": TITLES[2]})
     file = tmp_path_factory.mktemp("page") / "page.html"
     file.write_text(page(TITLES[1], data), encoding="utf-8")
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    said: list[str] = []
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=root)
-        tab = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        tab.on("console", lambda message: said.append(f"console: {message.text}"))
-        tab.on("pageerror", lambda error: said.append(f"error: {error}"))
-        tab.on("request", lambda r: None if r.url == file.as_uri() else said.append(f"request: {r.url}"))
-        tab.goto(file.as_uri())
-        tab.wait_for_function("window.gnnseg && window.gnnseg.ready")
-        yield tab, said
-        browser.close()
+    with opened_page(file, 1280, 900) as opened:
+        yield opened
 
 
 def test_hostile_titles_stay_text(opened: tuple[Any, list[str]]) -> None:

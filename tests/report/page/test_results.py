@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ import pytest
 
 from gnnseg.report import save_results
 from gnnseg.report.page.results import results_data, results_page
+from tests.report.page.browser import opened_page
 from tests.report.test_ablation import results as ablation
 from tests.report.test_tables import results as benchmark
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "</script><script>window.hacked = 1</script>"
 
 
@@ -49,24 +47,11 @@ def test_ablation() -> None:
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
     """A page whose first model has a hostile name, and what it complained of or asked the network for."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    api = pytest.importorskip("playwright.sync_api")
     found = json.loads(json.dumps(benchmark()).replace(json.dumps("pop"), json.dumps(HOSTILE)))
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(results_page(found), encoding="utf-8")
-    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    said: list[str] = []
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=root)
-        tab = browser.new_page(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
-        tab.on("console", lambda message: said.append(f"console: {message.text}"))
-        tab.on("pageerror", lambda error: said.append(f"error: {error}"))
-        tab.on("request", lambda r: None if r.url == file.as_uri() else said.append(f"request: {r.url}"))
-        tab.goto(file.as_uri())
-        tab.wait_for_function("window.gnnseg && window.gnnseg.ready")
-        yield tab, said
-        browser.close()
+    with opened_page(file, 390, 800) as page:
+        yield page
 
 
 def test_leaderboard_and_differences(opened: tuple[Any, list[str]]) -> None:
