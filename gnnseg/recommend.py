@@ -271,10 +271,10 @@ class Recommender:
             ConfigError: If nothing is known of the user, if the run knows users by vectors of their own
                 alone, or if it does not know what ``about`` says.
         """
-        if isinstance(items, str) or not (items or (about and self.prior)):
-            raise ConfigError("'items' must name at least one item the new user liked (got none)")
         if about and self.prior is None:
             raise ConfigError(f"'{self.run.folder}' knows no users' table; train it with 'new_users'")
+        if isinstance(items, str) or not (items or about):
+            raise ConfigError("'items' must name at least one item the new user liked (got none)")
         rows = np.unique(self.run.items.rows(items)) if items else np.empty(0, dtype=np.int64)
         history = sp.csr_matrix(
             (np.ones(len(rows), dtype=np.float32), (np.zeros(len(rows), dtype=np.int64), rows)),

@@ -178,4 +178,4 @@ def test_the_command(made: tuple[Run, Path]) -> None:
 
 def test_a_run_without_it_says_so() -> None:
     with pytest.raises(ConfigError, match="knows no users' table; train it with 'new_users'"):
-        Recommender.load(saved_run()).recommend_for(["i00"], about={"age": 3})
+        Recommender.load(saved_run()).recommend_for([], about={"age": 3})
