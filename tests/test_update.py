@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.pipeline import fit
 from gnnseg.recommend import Recommender
 from gnnseg.update import update
+from gnnseg.update.links import read
 from tests.cli.invoking import printed
 from tests.runs import FULL, ITEMS, LOCAL, PLAIN, USERS, contents, on_data, saved_baseline, saved_run
 
@@ -77,6 +79,17 @@ def test_new_items_enter_by_their_text(tmp_path: Path) -> None:
     near = (inputs[:-1] @ inputs[-1]).numpy()
     group = np.array([int(name[1:]) % 4 for name in run.items.ids[:-1]])
     assert near[group == 0].mean() > near[group != 0].mean() + 0.2
+
+
+def test_tables_for_a_run_whose_own_data_are_no_tables(tmp_path: Path) -> None:
+    run = load_run(saved_run())
+    films = run.config.dataset.model_copy(update={"source": {"name": "MovieLens", "release": "bundled"}})
+    run = replace(run, config=run.config.model_copy(update={"dataset": films}))
+    (tmp_path / "new.csv").write_text("user,item\n7,x1\n7,i00\n")
+    (tmp_path / "items.csv").write_text("item,text\nx1,space robot\n")
+    pairs, texts = read(run, tmp_path / "new.csv", tmp_path / "items.csv")
+    assert pairs.rows() == [("7", "x1"), ("7", "i00")]
+    assert texts == {"x1": "space robot", "i00": ""}
 
 
 CONTENTS: list[dict[str, Any]] = [

@@ -36,7 +36,7 @@ class Grown(NamedTuple):
 
 
 def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.DataFrame, dict[str, str]]:
-    """What is new, from tables laid out as the run's own.
+    """What is new, from tables laid out as the run's own; else with columns ``user``, ``item`` and ``text``.
 
     Returns:
         Users and items by outside id, columns ``user`` and ``item``, repeated pairs once; and texts of items
@@ -47,9 +47,10 @@ def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.Data
     if least is not None:
         columns["rating"] = source.get("rating")
     if items is not None:
-        if not source.get("text"):
-            raise ConfigError("the run's own tables have no text columns; leave the table of items out")
+        if run.texts is None:
+            raise ConfigError("the run's own items have no texts; leave the table of items out")
         described = {key: source[key] for key in ("item_id", "text", "text_join") if key in source}
+        described = described if described.get("text") else {"text": ["text"]}
         columns |= described | {"items": str(items.absolute())}
     found = Table(Path("/"), interactions=str(interactions.absolute()), **columns).load(
         run.config.dataset.name
