@@ -240,6 +240,7 @@ class TestDeterminism:
         )
         assert first == second
 
+    @pytest.mark.slow
     def test_another_process_and_hash_seed(self) -> None:
         code = (
             "import sys, torch; torch.set_num_threads(1)\n"

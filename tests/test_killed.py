@@ -56,7 +56,7 @@ def whole() -> Run:
 
 class TestSigkill:
     def test_at_some_calls_and_times(self, tmp_path: Path) -> None:
-        found = killed(tmp_path, 37, 5)
+        found = killed(tmp_path, 61, 3)
         assert found["calls"] > 100
         assert found["nothing"] > 0
         assert found["resumed"] > 0
@@ -88,7 +88,15 @@ class TestFaults:
                 assert "\n" not in message
         return faults
 
-    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+    @pytest.mark.parametrize(
+        "code",
+        [
+            errno.ENOSPC,
+            pytest.param(errno.EIO, marks=pytest.mark.slow),
+            pytest.param(errno.EACCES, marks=pytest.mark.slow),
+        ],
+        ids=errno.errorcode.get,
+    )
     def test_at_some_calls(self, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = len(self.attempt(tmp_path / "counted", 0, code, monkeypatch).calls)
         assert calls > 100

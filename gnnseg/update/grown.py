@@ -38,7 +38,11 @@ from gnnseg.update.links import Grown
 
 
 def grown_model(run: SavedRun, grown: Grown, graph: BipartiteGraph) -> SegmentRecommender:
-    """The run's model for more users and items."""
+    """The run's model for more users and items.
+
+    Raises:
+        ConfigError: For a baseline, or an encoder that has nothing for new items.
+    """
     old = run.model()
     if old is None:
         raise ConfigError("a baseline has no model")
@@ -121,7 +125,11 @@ def grown_scorer(
     model: SegmentRecommender | None,
     main: bool,
 ) -> Scorer:
-    """The run's scorer for more users and items."""
+    """The run's scorer for more users and items.
+
+    Raises:
+        ConfigError: If a part of it has nothing for new items, or would have to be fitted again.
+    """
     if isinstance(scorer, Continued):
         whole = grown_scorer(run, scorer.whole, grown, graph, model, main)
         return _continued(run, scorer, whole, grown)

@@ -41,6 +41,10 @@ def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.Data
     Returns:
         Users and items by outside id, columns ``user`` and ``item``, repeated pairs once; and texts of items
         by outside id.
+
+    Raises:
+        ConfigError: For a table of items where the run knows no texts.
+        DataError: If nothing is left to add.
     """
     source, least = run.config.dataset.source, run.config.dataset.filters.min_rating
     columns: dict[str, Any] = {key: source[key] for key in ("user", "item") if key in source}

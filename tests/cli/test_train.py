@@ -321,7 +321,10 @@ class TestInterrupted:
         assert "give it alone" in misuse("train", "--resume", "out", *more)
 
     @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-    @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize(
+        ("sent", "code"),
+        [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+    )
     def test_for_real(self, here: Path, sent: signal.Signals, code: int) -> None:
         """A process, and the signal that a terminal or a batch system sends."""
         paths = [str(Path(gnnseg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
