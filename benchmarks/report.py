@@ -309,6 +309,24 @@ def segments_large() -> str:
     return f"{markdown(header, rows)}\n\n{sizes}. {_machine(found)}"
 
 
+def ranks() -> str:
+    """Seconds of a step and bytes moved, by the number of processes."""
+    found = read("ranks-cpu.json")
+    header = ["processes", "step s", "times faster", "propagation moved, MB", "by the formula, MB"]
+    rows = []
+    for run in found["runs"]:
+        moved = run["moved"].get("propagation", 0.0) / 1e6
+        cells = [
+            f"{run['seconds']:.2f}",
+            f"{run['speedup']:.2f}",
+            f"{moved:.2f}",
+            f"{run['formula'] / 1e6:.2f}",
+        ]
+        rows.append([str(run["processes"]), *cells])
+    edges = f"{found['runs'][0]['edges']:,} edges"
+    return f"{markdown(header, rows)}\n\nOne thread a process, {edges}, LightGCN on BPR."
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
@@ -319,6 +337,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers-gowalla": partial(peers, "gowalla"),
     "peers-movielens-1m": partial(peers, "movielens-1m"),
     "plain": plain,
+    "ranks": ranks,
     "planted": planted,
     "planted-recovery": recovery,
     "published": published,
