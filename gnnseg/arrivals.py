@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnnseg.config import Config
 from gnnseg.data import Interactions
+from gnnseg.data.splits.base import first
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
 from gnnseg.new_items import NEW_ITEMS
@@ -126,11 +127,11 @@ def add_new_users(config: Config, data: Prepared, newcomers: Newcomers) -> tuple
     metric = config.choose_by
     prior, groups = NEW_USERS.create(config.new_users or {}).fit(data.graph, data.users)
     told = []
-    for length, histories, held_out in _short(config, data):
+    for length, histories, held_out, seen in _short(config, data):
         scorer, _ = newcomers.of(histories)
         known = Known.of(scorer, torch.from_numpy(np.unique(held_out.users)).to(scorer.device))
-        chosen = _weigh(prior, known, groups, histories, held_out, metric)
-        told.append({"length": length, **chosen})
+        shares = POPULARITY if length else (1.0,)
+        told.append({"length": length, **_weigh(prior, known, groups, shares, held_out, seen, metric)})
     rule = tuple((float(one["length"]), one["popularity"], one["lift"]) for one in told)
     return replace(prior, rule=rule), {"metric": metric, "lengths": told}
 
@@ -139,8 +140,9 @@ def _weigh(
     prior: Prior,
     scorer: Scorer,
     groups: Tensor,
-    histories: sp.csr_matrix,
+    shares: Sequence[float],
     held_out: Interactions,
+    seen: sp.csr_matrix,
     metric: str,
 ) -> dict[str, float]:
     """The best weights of popularity, then of the groups' lifts, and the metric under them."""
@@ -148,16 +150,17 @@ def _weigh(
     def judged(popularity: float, lift: float) -> float:
         weights = torch.tensor([[popularity, lift]]).expand(len(groups), 2)
         on = prior.weighted(scorer, weights, groups)
-        return evaluate(on, held_out, histories, [metric]).means[metric]
+        return evaluate(on, held_out, seen, [metric]).means[metric]
 
-    shares = POPULARITY if histories.nnz else (1.0,)
     popularity = max(shares, key=lambda one: judged(one, 0.0))
     lift = max(LIFTS if groups.shape[1] else (0.0,), key=lambda one: judged(popularity, one))
     return {"popularity": popularity, "lift": lift, "value": judged(popularity, lift)}
 
 
-def _short(config: Config, data: Prepared) -> Iterator[tuple[int, sp.csr_matrix, Interactions]]:
-    """Lengths, histories ``[U, I]`` of that length, and what their users have in validation."""
+def _short(
+    config: Config, data: Prepared
+) -> Iterator[tuple[int, sp.csr_matrix, Interactions, sp.csr_matrix]]:
+    """Lengths, histories ``[U, I]`` of that length, what to find, and items never ranked, ``[U, I]``."""
     shape, rng = data.train.shape, numpy_rng(config.seed, "new users")
     valid = data.parts.valid
     if data.parts.given is not None:
@@ -167,21 +170,12 @@ def _short(config: Config, data: Prepared) -> Iterator[tuple[int, sp.csr_matrix,
     if not len(valid):
         raise ConfigError("'new_users' are weighed on validation, which is empty; set 'valid' above 0")
     for length in data.history_lengths:
-        given = (
-            _first(data.parts.train, length, rng)
-            if data.parts.given is None
-            else data.parts.histories(length)
-        )
+        if data.parts.given is None:  # what else they have in training is neither known nor to be found
+            train = data.parts.train
+            given, seen = first(train[np.lexsort((rng.random(len(train)), train.users))], length), data.train
+        else:
+            given, seen = data.parts.histories(length), None
         histories = given.matrix(*shape)
         told = valid[np.diff(histories.indptr)[valid.users] == length]
         if len(told):
-            yield length, histories, told
-
-
-def _first(train: Interactions, length: int, rng: np.random.Generator) -> Interactions:
-    """At most ``length`` interactions of each user, drawn at random."""
-    order = np.lexsort((rng.random(len(train)), train.users))
-    users = train.users[order]
-    starts = np.flatnonzero(np.diff(users, prepend=-1))
-    place = np.arange(len(users)) - np.repeat(starts, np.diff(np.append(starts, len(users))))
-    return train[order[place < length]]
+            yield length, histories, told, histories if seen is None else seen

@@ -14,6 +14,7 @@ from gnnseg.checkpoint import load_run
 from gnnseg.config import load_dataset_config
 from gnnseg.data import Interactions, UserData
 from gnnseg.errors import ConfigError
+from gnnseg.evaluation import evaluate
 from gnnseg.explain import explain
 from gnnseg.graph import BipartiteGraph
 from gnnseg.new_users import GroupPrior, Prior
@@ -129,6 +130,22 @@ def test_other_splits_choose_on_cut_histories(tmp_path: Path) -> None:
     content["dataset"]["split"]["valid"] = 0.0
     with pytest.raises(ConfigError, match=r"'new_users' are weighed on validation, which is empty"):
         fit(content)
+
+
+def test_with_cut_histories_the_rest_of_training_is_not_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = content_of("baseline", tmp_path)
+    content["dataset"]["split"] = {"name": "Random", "valid": 0.2, "test": 0.1}
+    masked: list[int] = []
+
+    def noted(scorer: Any, held_out: Any, seen: sp.csr_matrix, metrics: Any) -> Any:
+        masked.append(seen.nnz)
+        return evaluate(scorer, held_out, seen, metrics)
+
+    monkeypatch.setattr("gnnseg.arrivals.evaluate", noted)
+    run = fit(content)
+    assert set(masked) == {run.data.train.nnz}
 
 
 def test_a_baseline_of_own_vectors_is_refused(tmp_path: Path) -> None:

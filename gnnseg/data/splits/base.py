@@ -41,11 +41,16 @@ class Parts:
         """
         if self.given is None:
             raise DataError("the split keeps no users apart; use ColdUsers")
-        users = self.given.users
-        starts = np.flatnonzero(np.diff(users, prepend=-1))
-        counts = np.diff(np.append(starts, len(users)))
-        place = np.arange(len(users)) - np.repeat(starts, counts)
-        return self.given[place < length]
+        return first(self.given, length)
+
+
+def first(interactions: Interactions, length: int) -> Interactions:
+    """The first ``length`` interactions of each user, which stand together."""
+    users = interactions.users
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    counts = np.diff(np.append(starts, len(users)))
+    place = np.arange(len(users)) - np.repeat(starts, counts)
+    return interactions[place < length]
 
 
 class Split(Component, ABC):
