@@ -3,7 +3,7 @@
 Everything is chosen on validation items or users, which are others than those of test. Prints JSON.
 
     python benchmarks/cold.py items --dataset movielens --seeds 3 --out cold-items.json
-    python benchmarks/cold.py users --data /work/data/movielens-1m --seeds 3
+    python benchmarks/cold.py users --data FOLDER --seeds 3
 """
 
 from __future__ import annotations
