@@ -45,7 +45,7 @@ def measure(job: tuple[str, tuple[str, ...], int, Path | None]) -> dict[str, Any
         progress, clock = Progress(), Clock()
         fitted = fit_scorer(config.model_copy(update={"seed": seed}), data, progress, Tracker(), clock)
         if fitted.mixture is not None:
-            weights.append(fitted.mixture["weight"])
+            weights.append(fitted.mixture["weights"])
         if fitted.local is not None:
             told = ("relative", "low", "high", "p", "served")
             gains.append({key: fitted.local[key] for key in told})

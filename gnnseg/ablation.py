@@ -21,7 +21,7 @@ from gnnseg.graph import BipartiteGraph
 from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
 from gnnseg.pipeline import Run, measure
-from gnnseg.prepared import Prepared, item_features, item_term, prepare
+from gnnseg.prepared import Prepared, item_features, item_terms, prepare
 from gnnseg.scoring import Mixture, Scorer
 from gnnseg.seeding import numpy_rng
 from gnnseg.spectral import hold_out
@@ -140,9 +140,9 @@ class _Study:
             model = fit_global(config, data, features, Progress(), self.tracker, clock)
             scorers.append(model.scorer(self.data.graph))
         total: Scorer = Mixture(scorers, torch.ones(len(scorers)))
-        if row.config.term is None:
+        if not row.config.terms:
             return Fitted(total, None)
-        scorer, mixture = mix(row.config, self.data, total, item_term(row.config, self.data, clock))
+        scorer, mixture = mix(row.config, self.data, total, item_terms(row.config, self.data, clock))
         return Fitted(scorer, None, mixture=mixture)
 
     def _keep(self, row: Variant, result: Run) -> None:

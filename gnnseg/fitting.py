@@ -24,7 +24,7 @@ from gnnseg.mixing import mix
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
-from gnnseg.prepared import Prepared, item_features, item_term
+from gnnseg.prepared import Prepared, item_features, item_terms
 from gnnseg.scoring import Scorer, strongest
 from gnnseg.seeding import numpy_rng, seed_torch
 from gnnseg.segments import SEGMENTERS
@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
         features: Text features of the items, ``[I, f]``, or None.
         text: What features were made with.
         decision: With a head, the validation metric of both models and which of them is served.
-        mixture: With an item-item term, its weight and the validation metric under each that was tried.
+        mixture: With terms, their weights and the validation metric under each that was tried.
         local: With a local model, its gain on validation, its gates and whether it is served.
         new_items: With a way for new items, their place among the others and how it was chosen.
         prior: What lists for new users start from, or None.
@@ -169,11 +169,11 @@ def fit_segmented(
     if config.head is not None:
         decision = _fine_tune(config, data, model, progress, tracker, clock)
     scorer: Scorer = model.scorer(data.graph)
-    if config.term is not None:
+    if config.terms:
         with tracker.task("term", 1) as task:
-            term = item_term(config, data, clock)
+            terms = item_terms(config, data, clock)
             with clock("fit"):
-                scorer, mixture = mix(config, data, scorer, term)
+                scorer, mixture = mix(config, data, scorer, terms)
             task.advance()
     if config.local is not None:
         with clock("local"), tracker.task("local model", 1) as task:

@@ -1,7 +1,8 @@
-"""An encoder's scores and an item-item term in one sum, its weight chosen on validation."""
+"""An encoder's scores and further terms in one sum, their weights chosen on validation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,50 +17,82 @@ from gnnseg.scoring import Known, Mixture, Scorer
 from gnnseg.seeding import numpy_rng
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""Tried where the config gives none; 0 is the encoder alone."""
+"""Tried for each term where the config gives none; 0 leaves it out."""
 
 MAX_USERS = 2000
 """Users of validation that a weight is chosen on, at most; their scores are held at once."""
 
+PASSES = 3
+"""How often the weights of several terms are gone through, at most."""
 
-def mix(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> tuple[Scorer, dict[str, Any]]:
-    """Sum an encoder's scorer with the config's item-item term.
+
+def mix(
+    config: Config, data: Prepared, scorer: Scorer, terms: Sequence[Scorer]
+) -> tuple[Scorer, dict[str, Any]]:
+    """Sum an encoder's scorer with the config's terms.
+
+    Weights that are not given are chosen one after another, the others fixed, until none changes: all begin
+    at 0, so that terms stand in the order in which they should be tried.
 
     Args:
         config: With ``term``.
-        data: What both were fitted on.
+        data: What all were fitted on.
         scorer: The encoder's, or the segmented model's.
-        term: Fitted.
+        terms: Fitted, in the order of the config.
 
     Returns:
-        The sum, or ``scorer`` itself where the best weight is 0; and the ``weight`` of the term, with the
-        validation ``metric`` under each weight that was tried.
+        The sum of what has a weight, or ``scorer`` itself where no term has; and the ``weights`` of the
+        terms, with the validation ``metric`` under each weight that was ``tried`` last for each term.
 
     Raises:
-        ConfigError: If a weight must be chosen and there is no validation.
+        ConfigError: If weights must be chosen and there is no validation.
     """
-    weight, tried = config.term_weight, {}
-    if weight is None:
-        tried = _tried(config, data, scorer, term)
-        weight = max(tried, key=lambda one: (tried[one], -one))
-    about = {"weight": weight, "metric": config.choose_by, "tried": {str(w): v for w, v in tried.items()}}
-    return (_sum(scorer, term, weight) if weight else scorer), about
+    if config.term_weights is None:
+        weights, tried = _chosen(config, data, scorer, terms)
+    else:
+        weights, tried = list(config.term_weights), [dict[float, float]() for _ in terms]
+    about = {
+        "weights": weights,
+        "metric": config.choose_by,
+        "tried": [{str(w): value for w, value in one.items()} for one in tried],
+    }
+    return (_sum(scorer, terms, weights) if any(weights) else scorer), about
 
 
-def _sum(scorer: Scorer, term: Scorer, weight: float) -> Mixture:
-    return Mixture([scorer, term], torch.tensor([1.0, weight], device=scorer.device))
+def _sum(scorer: Scorer, terms: Sequence[Scorer], weights: Sequence[float]) -> Mixture:
+    used = [(term, weight) for term, weight in zip(terms, weights, strict=True) if weight]
+    total = torch.tensor([1.0, *(weight for _, weight in used)], device=scorer.device)
+    return Mixture([scorer, *(term for term, _ in used)], total)
 
 
-def _tried(config: Config, data: Prepared, scorer: Scorer, term: Scorer) -> dict[float, float]:
-    """The validation metric under each weight."""
+def _chosen(
+    config: Config, data: Prepared, scorer: Scorer, terms: Sequence[Scorer]
+) -> tuple[list[float], list[dict[float, float]]]:
+    """The weights that are best on validation, and its metric under each that was tried."""
+    some = _some_of(config, data)
+    rows = torch.from_numpy(np.unique(some.users)).to(scorer.device)
+    own, others = Known.of(scorer, rows), [Known.of(term, rows) for term in terms]
+    metric = config.choose_by
+    weights, tried = [0.0] * len(terms), [dict[float, float]() for _ in terms]
+    for _ in range(PASSES if len(terms) > 1 else 1):
+        before = list(weights)
+        for place in range(len(terms)):
+            for weight in WEIGHTS:
+                weights[place] = weight
+                found = evaluate(_sum(own, others, weights), some, data.train, [metric])
+                tried[place][weight] = found.means[metric]
+            weights[place] = max(WEIGHTS, key=lambda one: (tried[place][one], -one))
+        if weights == before:
+            break
+    return weights, tried
+
+
+def _some_of(config: Config, data: Prepared) -> Interactions:
+    """Validation of no more users than fit in memory."""
     valid = data.choosing
     if not len(valid):
         raise ConfigError("the weight of 'term' is chosen on validation, which is empty; give 'term_weight'")
     users = np.unique(valid.users)
     users = np.sort(numpy_rng(config.seed, "mixing").permutation(users)[:MAX_USERS])
     chosen = np.isin(valid.users, users)
-    some = Interactions(valid.users[chosen], valid.items[chosen])
-    rows = torch.from_numpy(users).to(scorer.device)
-    own, other = Known.of(scorer, rows), Known.of(term, rows)
-    metric = config.choose_by
-    return {w: evaluate(_sum(own, other, w), some, data.train, [metric]).means[metric] for w in WEIGHTS}
+    return Interactions(valid.users[chosen], valid.items[chosen])

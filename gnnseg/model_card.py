@@ -82,7 +82,7 @@ def _metadata(config: Config, data: Mapping[str, Any], metrics: Mapping[str, Any
 
 
 def _about(config: Config, metrics: Mapping[str, Any]) -> str:
-    parts = (config.text, config.encoder, config.term, config.segmenter, config.head, config.local)
+    parts = (config.text, config.encoder, *config.terms, config.segmenter, config.head, config.local)
     names = " + ".join(plain(part["name"]) for part in (*parts, config.baseline) if part)
     text = f"A recommender made with gnnseg: {names}. Seed {config.seed}."
     decision = metrics.get("decision")

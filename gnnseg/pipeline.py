@@ -47,7 +47,7 @@ class Run:
         segments: Content of ``segments.json``; None without segments.
         history: Epoch reports of both stages.
         decision: Validation metric of the global and of the segmented model, and which was kept.
-        mixture: Weight of the item-item term and how it was chosen; None without one.
+        mixture: Weights of the terms and how they were chosen; None without any.
         local: Gain of the local model on validation, its gates and whether it is served; None without one.
         new_items: Place of items without training interactions among the others; None without a way for them.
         cold_items: Test metrics of cold and warm items apart; None unless the split keeps items apart.

@@ -156,12 +156,16 @@ def prepare_again(saved: SavedRun, device: torch.device, tracker: Tracker | None
     return data
 
 
-def item_term(config: Config, data: Prepared, clock: Clock) -> Scorer:
-    """The config's ``term``, fitted on the training graph once for each spec; its time always counts."""
-    key = json.dumps(config.term, sort_keys=True)
+def item_terms(config: Config, data: Prepared, clock: Clock) -> list[Scorer]:
+    """What the config adds, each fitted on the training graph once for each spec; its time always counts."""
+    return [_item_term(spec, data, clock) for spec in config.terms]
+
+
+def _item_term(spec: dict[str, Any], data: Prepared, clock: Clock) -> Scorer:
+    key = json.dumps(spec, sort_keys=True)
     if key not in data.terms:
         started = time.perf_counter()
-        term = BASELINES.create(config.term or {}).fit(data.graph).to(data.graph.device)
+        term = BASELINES.create(spec).fit(data.graph).to(data.graph.device)
         data.terms[key] = term, time.perf_counter() - started
     term, seconds = data.terms[key]
     clock.seconds["fit"] += seconds

@@ -154,8 +154,10 @@ def _show(result: Run, out: Path) -> None:
         share = f"{d['trainable_share']:.1%}"
         progress.out.print(f"Fine-tuning trained {share} of the parameters.", highlight=False)
     if result.mixture is not None:
-        name = (result.config.term or {})["name"]
-        progress.out.print(f"Weight of {name}: {result.mixture['weight']:g}", highlight=False)
+        names = (term["name"] for term in result.config.terms)
+        weights = zip(names, result.mixture["weights"], strict=True)
+        told = ", ".join(f"{name}: {weight:g}" for name, weight in weights)
+        progress.out.print(f"Weight of {told}", highlight=False)
     if result.local is not None:
         progress.out.print(local_verdict(result.local), highlight=False)
     for line in cold_lines(result.metrics):

@@ -134,8 +134,8 @@ class Config(BaseModel):
         head: Conditions embeddings on segments.
         fine_tune: Stage 2.
         local: A model for each segment, added to all scores as far as validation finds that it helps.
-        term: A baseline whose scores are added to the encoder's, such as an item-item model.
-        term_weight: Of its scores, in standard deviations; None to choose it on validation.
+        term: A baseline whose scores are added to the encoder's, such as an item-item model; or a list.
+        term_weight: Of its scores, in standard deviations, a list for several; None to choose on validation.
         new_items: Scores items without a training interaction by their texts.
         new_users: What lists for users with few interactions or none start from.
         choose_by: The validation metric that stops training and decides whether segments are served: where
@@ -162,8 +162,8 @@ class Config(BaseModel):
     head: dict[str, Any] | None = None
     fine_tune: Schedule = Schedule(epochs=50)
     local: dict[str, Any] | None = None
-    term: dict[str, Any] | None = None
-    term_weight: NonNegativeFloat | None = None
+    term: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
+    term_weight: NonNegativeFloat | tuple[NonNegativeFloat, ...] | None = None
     new_items: dict[str, Any] | None = None
     new_users: dict[str, Any] | None = None
     choose_by: str = "ndcg@10"
@@ -174,6 +174,8 @@ class Config(BaseModel):
     @classmethod
     def _resolve(cls, spec: Any, info: Any) -> Any:
         kind = KINDS[info.field_name]
+        if info.field_name == "term" and isinstance(spec, list | tuple):
+            return tuple(kind.resolve(one) for one in spec) or None
         if info.field_name != "regularizers":
             return None if spec is None else kind.resolve(spec)
         if not isinstance(spec, list | tuple):
@@ -189,10 +191,12 @@ class Config(BaseModel):
     def _complete(self) -> Self:
         parse(self.choose_by)
         self._check_together()
-        for key in ("text", "loss", "segmenter", "term", "local", "new_items", "new_users"):
+        for key in ("text", "loss", "segmenter", "local", "new_items", "new_users"):
             spec = getattr(self, key)
             if spec is not None:
                 KINDS[key].create(spec)
+        for spec in self.terms:
+            BASELINES.create(spec)
         if self.encoder is not None:
             features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
             encoder = ENCODERS.create(self.encoder, 1, 2, features)
@@ -220,6 +224,25 @@ class Config(BaseModel):
             raise ConfigError("'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'")
         if self.term_weight is not None and self.term is None:
             raise ConfigError("'term_weight' needs a 'term' to weigh; name one, or leave it out")
+        weights = self.term_weights
+        if weights is not None and len(weights) != len(self.terms):
+            raise ConfigError(
+                f"'term_weight' must have one weight a term, {len(self.terms)} (got {len(weights)})"
+            )
+
+    @property
+    def terms(self) -> tuple[dict[str, Any], ...]:
+        """The specs of ``term``, none, one or several."""
+        if self.term is None:
+            return ()
+        return (self.term,) if isinstance(self.term, dict) else self.term
+
+    @property
+    def term_weights(self) -> tuple[float, ...] | None:
+        """The weight of each of ``terms``, or None to choose them on validation."""
+        if self.term_weight is None or isinstance(self.term_weight, tuple):
+            return self.term_weight
+        return (self.term_weight,)
 
     @property
     def encoder_takes_text(self) -> bool:

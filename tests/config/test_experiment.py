@@ -58,6 +58,10 @@ class TestBadContent:
             ({"encoder": "gnnseg.encoders.GraphEncoder"}, "is not a concrete subclass"),
             ({"term": "EASY"}, "unknown baseline 'EASY'; did you mean 'EASE'?"),
             ({"term_weight": 0.5}, "'term_weight' needs a 'term' to weigh; name one, or leave it out"),
+            (
+                {"term": ["EASE", "RP3beta"], "term_weight": 1},
+                "'term_weight' must have one weight a term, 2 (got 1)",
+            ),
             ({"term": "EASE", "term_weight": -1}, "'term_weight' should be greater than or equal to 0"),
             (
                 {"encoder": "SpectralFilter", "text": "TfidfEncoder"},

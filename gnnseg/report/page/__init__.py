@@ -110,7 +110,7 @@ def page_data(
 def _about(inputs: Inputs, anonymous: bool) -> dict[str, Any]:
     config, environment = inputs.saved.config, inputs.environment
     sizes = {"name": config.dataset.name, "users": len(inputs.saved.users), "items": len(inputs.saved.items)}
-    parts = (config.encoder, config.term, config.segmenter, config.head, config.local, config.baseline)
+    parts = (config.encoder, *config.terms, config.segmenter, config.head, config.local, config.baseline)
     decision = inputs.metrics.get("decision") or {}
     return {
         "name": config.name,
