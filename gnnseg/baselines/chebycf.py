@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.polynomial import chebyshev
 
 from gnnseg.baselines.base import Baseline
-from gnnseg.components import NonNegativeFloat, PositiveFloat, PositiveInt
+from gnnseg.components import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from gnnseg.graph import BipartiteGraph
 from gnnseg.scoring import GraphFilter, Scorer
 from gnnseg.spectral import item_degrees, normalised, right_singular
@@ -28,9 +28,10 @@ class ChebyCF(Baseline):
     comes from a randomised decomposition.
 
     Args:
-        order: Degree of ``p``: the hops of the filter.
+        order: Degree of ``p``: the hops of the filter. With 1 and no vectors this is the one-hop item graph
+            ``N^T N``, as what the user has is left out of lists.
         flatness: Exponent of the plateau; the larger, the flatter around the middle of the spectrum.
-        num_vectors: Columns of ``V``; at most the rank of ``N`` are used.
+        num_vectors: Columns of ``V``; at most the rank of ``N`` are used, and 0 leaves the filter out.
         alpha: Weight of the ideal low-pass filter.
         beta: Exponent of the items' degrees.
     """
@@ -40,7 +41,7 @@ class ChebyCF(Baseline):
         *,
         order: PositiveInt = 8,
         flatness: PositiveFloat = 1.5,
-        num_vectors: PositiveInt = 512,
+        num_vectors: NonNegativeInt = 512,
         alpha: NonNegativeFloat = 0.2,
         beta: NonNegativeFloat = 0.4,
     ) -> None:

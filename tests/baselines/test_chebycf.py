@@ -74,3 +74,15 @@ def test_fewer_vectors_pass_less() -> None:
 
 def test_users_without_history_score_zero() -> None:
     assert not ChebyCF().fit(with_isolated()).score(torch.tensor([1])).any()
+
+
+def test_one_hop_without_vectors_is_the_item_graph() -> None:
+    """Of items that the user has not, ``r D^-beta N^T N D^beta``, whatever the height of the plateau."""
+    matrix = random_matrix(25, 14).astype(np.float64)
+    users, items = np.maximum(matrix.sum(1), 1), np.maximum(matrix.sum(0), 1)
+    links = matrix / np.sqrt(np.outer(users, items))
+    hop = (matrix / items**0.3) @ links.T @ links * items**0.3
+    found = ChebyCF(order=1, num_vectors=0, beta=0.3).fit(from_dense(matrix)).score(torch.arange(25)).numpy()
+    new = (matrix == 0) & (hop > 1e-6)
+    ratio = found[new] / hop[new]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
