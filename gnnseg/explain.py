@@ -114,7 +114,7 @@ def explain(
 
     Scores linear in the history are divided exactly among the user's own items, propagation also among
     the input vectors of other nodes, and heads and local models among segments. What is not linear, such as
-    the vector of GraphSAGE or of ALS, stays one summand.
+    the vector of GraphSAGE, or what ALS was fitted with for a known user, stays one summand.
 
     Args:
         recommender: Of a loaded run.

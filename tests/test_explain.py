@@ -120,7 +120,7 @@ def test_paths_are_products_of_normalised_links() -> None:
         assert path["users"] == int((train[:, at] * train[:, target]).sum())
 
 
-@pytest.mark.parametrize("name", ["EASE", "mixture", "gated items", "LightGCN"])
+@pytest.mark.parametrize("name", ["EASE", "ALS", "mixture", "gated items", "LightGCN"])
 def test_somebody_new(name: str, recommenders: dict[str, Recommender]) -> None:
     recommender = recommenders[name]
     best = recommender.recommend_for(["i00", "i04", "i08"], k=1)[0]
@@ -128,6 +128,8 @@ def test_somebody_new(name: str, recommenders: dict[str, Recommender]) -> None:
     assert found.score == pytest.approx(best.score, rel=1e-5)
     assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-5)
     assert found.user == ""
+    if name in ("EASE", "ALS"):
+        assert {c.kind for c in found.contributions} == {"item"}
 
 
 def test_unknown(recommenders: dict[str, Recommender]) -> None:

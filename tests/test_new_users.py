@@ -148,10 +148,11 @@ def test_with_cut_histories_the_rest_of_training_is_not_ranked(
     assert set(masked) == {run.data.train.nnz}
 
 
-def test_a_baseline_of_own_vectors_is_refused(tmp_path: Path) -> None:
+def test_factors_start_short_histories(tmp_path: Path) -> None:
     content = {**content_of("baseline", tmp_path), "baseline": {"name": "ImplicitALS", "dim": 4}}
-    with pytest.raises(ConfigError, match="ImplicitALS has no vectors for new users"):
-        fit(content)
+    about = fit(content).new_users
+    assert about is not None
+    assert len({one["length"] for one in about["lengths"]}) > 1
 
 
 def test_scores_are_the_formula() -> None:

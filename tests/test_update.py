@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,22 @@ from gnnseg.checkpoint import load_run
 from gnnseg.errors import CheckpointError, ConfigError, DataError
 from gnnseg.pipeline import fit
 from gnnseg.recommend import Recommender
+from gnnseg.scoring import Factors
 from gnnseg.update import update
 from gnnseg.update.links import read
 from tests.cli.invoking import printed
-from tests.runs import FULL, ITEMS, LOCAL, PLAIN, USERS, contents, on_data, saved_baseline, saved_run
+from tests.runs import (
+    FULL,
+    ITEMS,
+    LOCAL,
+    PLAIN,
+    USERS,
+    contents,
+    older_factors,
+    on_data,
+    saved_baseline,
+    saved_run,
+)
 
 NEW = "who,what,stars\n1000,i01,4\n1000,i01,4\nnew,i00,5\nnew,i04,5\nnew,i08,5\nnew,x1,4\n"
 
@@ -50,6 +63,28 @@ def test_what_is_known_already_changes_nothing(tmp_path: Path) -> None:
     assert about["segment_moves"] == {"users": 0, "share": 0.0}
     found, then = load_run(tmp_path / "run"), run.scorer.score(torch.arange(USERS))
     torch.testing.assert_close(found.scorer.score(torch.arange(USERS)), then)
+
+
+def test_factors_are_solved_for_anew(tmp_path: Path) -> None:
+    """By equation 4 of Hu et al. 2008, in full: new users and known ones with new links, nobody else."""
+    folder = saved_baseline("ImplicitALS")
+    update(folder, table(tmp_path), tmp_path / "run")
+    before, after = load_run(folder), load_run(tmp_path / "run")
+    assert isinstance(after.scorer, Factors)
+    items = after.scorer.items.double().numpy()
+    known = after.users.rows(["1000"])[0]
+    for row in (known, USERS):
+        c = 1 + 5.0 * after.train[row].toarray().ravel()
+        expected = np.linalg.solve(
+            (items.T * c) @ items + 10.0 * np.eye(items.shape[1]), (items.T * c) @ (c > 1)
+        )
+        np.testing.assert_allclose(after.scorer.users[row], expected, rtol=1e-3, atol=1e-4)
+    others = np.delete(np.arange(USERS), known)
+    assert torch.equal(after.scorer.users[others], before.scorer.users[others])  # type: ignore[union-attr, index]
+    assert torch.equal(after.scorer.items, before.scorer.items)  # type: ignore[arg-type]
+    named = Recommender(after).recommend(["new"], k=5)["new"]
+    somebody = Recommender.load(folder).recommend_for(["i00", "i04", "i08"], k=5)
+    assert [(r.item, r.score) for r in named] == [(r.item, pytest.approx(r.score)) for r in somebody]
 
 
 @pytest.mark.parametrize("name", ["RP3beta", "EASE", "GFCF", "Popularity"])
@@ -95,6 +130,7 @@ def test_tables_for_a_run_whose_own_data_are_no_tables(tmp_path: Path) -> None:
 CONTENTS: list[dict[str, Any]] = [
     PLAIN,
     {**FULL, "head": "Experts", "term": "EASE", "term_weight": 0.5},
+    {**FULL, "term": {"name": "ImplicitALS", "dim": 4}, "term_weight": 2.0},
     {**LOCAL, "local": "Lift"},
     {**LOCAL, "encoder": {"name": "SpectralFilter", "dim": 2}},
 ]
@@ -129,8 +165,10 @@ def test_bad_tables(text: str, problem: str, tmp_path: Path) -> None:
 
 def test_refused(tmp_path: Path) -> None:
     path = table(tmp_path)
-    with pytest.raises(ConfigError, match="ImplicitALS has a vector of its own for each user"):
-        update(saved_baseline("ImplicitALS"), path, tmp_path / "run")
+    older = older_factors(tmp_path)
+    with pytest.raises(ConfigError, match="ImplicitALS has nothing for new users in this run"):
+        update(older, path, tmp_path / "run")
+    shutil.rmtree(older)
     with pytest.raises(ConfigError, match="'epochs' fine-tunes an encoder"):
         update(saved_baseline(), path, tmp_path / "run", epochs=1)
     with pytest.raises(CheckpointError, match="exists already"):

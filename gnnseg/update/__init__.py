@@ -20,7 +20,7 @@ from gnnseg.manifest import seal
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranking import top_k
 from gnnseg.run_folder import unfinished
-from gnnseg.scoring import DotProduct, Scorer, strongest
+from gnnseg.scoring import Scorer, strongest
 from gnnseg.stages import Progress, fit_stage
 from gnnseg.tracking import Tracker
 from gnnseg.update.grown import grown_model, grown_prior, grown_scorer
@@ -95,8 +95,6 @@ def update(
 def _refuse(run: SavedRun, epochs: int) -> None:
     """Raise a ConfigError for runs that would have to be trained again."""
     name = (run.config.baseline or {}).get("name")
-    if isinstance(run.scorer, DotProduct) and run.config.encoder is None:
-        raise ConfigError(f"{name} has a vector of its own for each user; train it again on all interactions")
     if epochs < 0:
         raise ConfigError(f"'epochs' must be at least 0 (got {epochs})")
     if epochs and run.config.encoder is None:
