@@ -60,8 +60,8 @@ class Factors(DotProduct, HistoryScorer):
         own = every[items]
         normal = every.T @ every + alpha * (own.T @ own)
         normal.diagonal().add_(regularization)
-        values: Tensor = own @ torch.linalg.solve(normal, every[target])
-        return (1 + alpha) * values
+        values: Tensor = own @ torch.linalg.solve(normal, (1 + alpha) * every[target])
+        return values
 
 
 def solve(
