@@ -330,7 +330,7 @@ def _similar(recommender: Recommender, own: np.ndarray, target: int, most: int =
     run = recommender.run
     if run.texts is None or not len(own):
         return []
-    vectors = recommender.text_directions
+    vectors = recommender.reranker.text_directions
     cosine = (vectors[torch.from_numpy(own.astype(np.int64))] @ vectors[target]).numpy()
     order = np.argsort(-cosine, kind="stable")[:most]
     return [

@@ -234,6 +234,18 @@ def unsealed(run: Path, to: Path) -> Path:
     return Path(shutil.copytree(run, to, ignore=shutil.ignore_patterns("manifest.json")))
 
 
+@functools.cache
+def tagged_run() -> Path:
+    """The folder of an item kNN whose items have genres, two each; not to be changed."""
+    folder = workspace() / "tags"
+    folder.mkdir()
+    config = write_data(folder, source={**DATA["source"], "tags": "genre"})
+    rows = [f"i{item:02},a film,g{item % GROUPS}|h{item % 3}" for item in range(ITEMS)]
+    (folder / "items.csv").write_text("\n".join(["id,title,genre", *rows]) + "\n")
+    fit(on_data({"baseline": "ItemKNN"}, name="tags", dataset=str(config)), out=folder / "run")
+    return folder / "run"
+
+
 def older_factors(folder: Path) -> Path:
     """A run of ALS as versions before kept it: without the rule by which users follow from items."""
     run = unsealed(saved_baseline("ImplicitALS"), folder / "older")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--diversity", default=0.0, help="0 by score alone; towards 1, items unlike each other (MMR).")
 @click.option("--diversity-on", type=click.Choice(["vectors", "texts"]), default="vectors", help="Alike by.")
 @click.option("--popularity-penalty", default=0.0, help="0 by score alone; towards 1, rare items first.")
+@click.option("--calibration", default=0.0, help="0 by score alone; towards 1, genres as in the history.")
 @click.option("--out", type=click.Path(path_type=Path), help="File: .parquet, .csv or .jsonl.")
 @click.option("--texts", is_flag=True, help="Write the items' texts into --out, too.")
 @options.as_json
