@@ -78,7 +78,14 @@ def pairs_of(links: sp.csr_matrix) -> Interactions:
 
 
 def prepared(run: SavedRun, dataset: Dataset, graph: BipartiteGraph, seen: sp.csr_matrix) -> Prepared:
-    """A dataset all of which is learned from, for what describes runs."""
+    """A dataset all of which is learned from, for what describes runs.
+
+    Args:
+        run: Whose config it has.
+        dataset: ``U`` users, ``I`` items.
+        graph: Of its interactions.
+        seen: What is never recommended, ``[U, I]``.
+    """
     none = dataset.interactions[:0]
     matrix = graph.biadjacency()
     return Prepared(run.config.dataset, dataset, Parts(dataset.interactions, none, none), graph, matrix, seen)
