@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from gnnseg.scoring import (
     Constant,
     Continued,
     DotProduct,
+    Factors,
     Gated,
     GroupNetworks,
     HistoryScorer,
@@ -40,6 +42,7 @@ OWN, OTHERS, WHOLE = (
     ("graph", "other users and items of the graph"),
     ("user", "the user's vector as a whole"),
 )
+FITTED = ("user", "the rest of the user's vector")
 POPULAR, GROUPS = ("everybody", "what everybody likes"), ("groups", "what users of the same groups like more")
 
 
@@ -91,19 +94,24 @@ class Explanation:
 
     def words(self, most: int = 5) -> list[str]:
         """A few sentences, the strongest reasons first."""
-        lines = [f"{self.text or self.item} ({self.item}) scores {self.score:.4g}."]
-        lines += [f"{c.value:+.4g}  {_said(c)}" for c in self.contributions[:most]]
+        digits = _digits([self.score, *(c.value for c in self.contributions)])
+        name = f"{self.text} ({self.item})" if self.text else self.item
+        lines = [f"{name} scores {self.score:.{digits}f}."]
+        parts = [(c.value, _said(c)) for c in self.contributions[:most]]
         rest = self.contributions[most:]
         if rest:
-            lines.append(f"{sum(c.value for c in rest):+.4g}  {len(rest)} smaller contributions")
+            what = f"{len(rest)} smaller contribution{'s' if len(rest) > 1 else ''}"
+            parts.append((sum(c.value for c in rest), what))
+        values = [f"{value:+.{digits}f}" for value, _ in parts]
+        width = max(map(len, values), default=0)
+        lines += [f"{value:>{width}}  {said}" for value, (_, said) in zip(values, parts, strict=True)]
         for path in self.paths[:2]:
-            lines.append(
-                f"{path['users']} other users of {path['text'] or path['item']} have it, too "
-                f"(strength of these paths {path['strength']:.3g})."
-            )
+            others = "1 other user" if path["users"] == 1 else f"{path['users']} other users"
+            have = "has" if path["users"] == 1 else "have"
+            lines.append(f"{others} of “{path['text'] or path['item']}” {have} it, too.")
         if self.similar and self.similar[0]["cosine"] > 0:
             near = self.similar[0]
-            lines.append(f"Its text is most like that of {near['text']} (cosine {near['cosine']:.2f}).")
+            lines.append(f"Its text is most like that of “{near['text']}” (cosine {near['cosine']:.2f}).")
         return lines
 
 
@@ -114,7 +122,8 @@ def explain(
 
     Scores linear in the history are divided exactly among the user's own items, propagation also among
     the input vectors of other nodes, and heads and local models among segments. What is not linear, such as
-    the vector of GraphSAGE, or what ALS was fitted with for a known user, stays one summand.
+    the vector of GraphSAGE, stays one summand. ALS is divided by its closed form for
+    the user's items, and what the fitted vector has beyond that is one more.
 
     Args:
         recommender: Of a loaded run.
@@ -201,6 +210,8 @@ class _Split:
     def _plain(self, scorer: Scorer, row: int, target: int, score: float) -> dict[Key, float]:
         if isinstance(scorer, Constant):
             return {POPULAR: score}
+        if isinstance(scorer, Factors) and len(self.own):
+            return self._factored(scorer, target, score)
         inner: object = scorer
         indptr, indices = getattr(scorer, "indptr", None), getattr(scorer, "indices", None)
         if isinstance(scorer, NewUsers):
@@ -213,6 +224,14 @@ class _Split:
             if abs(sum(values) - score) <= 1e-5 * max(abs(score), sum(map(abs, values))):
                 return {("item", str(i)): v for i, v in zip(items.tolist(), values, strict=True)}
         return {WHOLE: score}
+
+    def _factored(self, scorer: Factors, target: int, score: float) -> dict[Key, float]:
+        """What the closed form divides among the user's items, and what the fitted vector has beyond it."""
+        values = scorer.contributions(self.own, target).tolist()
+        found: dict[Key, float] = {
+            ("item", str(i)): v for i, v in zip(self.own.tolist(), values, strict=True)
+        }
+        return {**found, FITTED: score - sum(values)}
 
     def _modelled(
         self, model: SegmentRecommender, graph: BipartiteGraph, row: int, target: int, score: float
@@ -259,6 +278,12 @@ class _Split:
         return {("segment", str(s)): v for s, v in zip(present.tolist(), values, strict=True)}
 
 
+def _digits(values: Sequence[float]) -> int:
+    """Decimals that show four digits of the largest of some numbers."""
+    largest = max(map(abs, values))
+    return 3 if not largest else min(12, max(0, 3 - math.floor(math.log10(largest))))
+
+
 def _add(total: dict[Key, float], parts: dict[Key, float], scale: float) -> None:
     for key, value in parts.items():
         total[key] += scale * value
@@ -295,7 +320,7 @@ def _named(recommender: Recommender, key: Key, value: float) -> Contribution:
 
 def _said(contribution: Contribution) -> str:
     if contribution.kind == "item":
-        return f"having {contribution.text or contribution.name}"
+        return f"having “{contribution.text or contribution.name}”"
     return f"segment {contribution.name}" if contribution.kind == "segment" else contribution.name
 
 

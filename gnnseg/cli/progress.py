@@ -166,6 +166,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def cut(text: str, width: int) -> str:
+    """A text of at most ``width`` characters."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
 def hidden(count: int | None) -> str:
     """A number of users; of groups too small to be told of, only that."""
     return f"<{MIN_USERS}" if count is None else str(count)

@@ -34,6 +34,9 @@ from gnnseg.update.links import Grown, grow, read
 LIST = 10
 """Length of the lists that are compared."""
 
+TITLE = 60
+"""Characters of a text that an item is called by; a run keeps no shorter names."""
+
 MAX_USERS = 5000
 """Users whose lists are compared, at most."""
 
@@ -105,6 +108,7 @@ def _dataset(run: SavedRun, grown: Grown) -> Dataset:
         grown.users,
         grown.items,
         None if grown.texts is None else tuple(grown.texts),
+        titles=None if grown.texts is None else tuple(text[:TITLE] for text in grown.texts),
         tags=grown.tags,
     )
 

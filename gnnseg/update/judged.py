@@ -131,7 +131,9 @@ def fairness_of(run: SavedRun, judged: Judged) -> dict[str, Any] | None:
     data = prepared(run, dataset, BipartiteGraph(run.train), run.seen)
     if run.memberships is None:
         return fairness(judged.found, data, run.config.choose_by)
-    names = [""] * run.memberships.shape[1]
+    path = run.folder / "segments.json"
+    described = read_json(path)["segments"] if path.is_file() else []
+    names = [s["name"] for s in described] or [""] * run.memberships.shape[1]
     return fairness(judged.found, data, run.config.choose_by, _labels(run.memberships), names)
 
 

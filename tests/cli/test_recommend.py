@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def test_bad(arguments: list[str], problem: str, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     assert problem in failure("recommend", saved_run(), *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines(tmp_path: Path) -> None:
+    run = saved_run()
+    text = output("recommend", run, "--user", "1042", "-k", 2)
+    best = Recommender.load(run).recommend(["1042"], k=1)["1042"][0]
+    assert text.splitlines()[-1] == f"Next: gnnseg explain {run} --user 1042 --item {best.item}"
+    assert "score" in output(*shlex.split(text.splitlines()[-1].removeprefix("Next: gnnseg ")))
+    text = output("recommend", run, "--segment", 1, "-k", 2)
+    assert text.startswith("segment 1 as a whole")
+    assert "somebody new" not in text
+    assert output("recommend", run, "--items", "i00", "-k", 2).startswith("somebody new, segment ")
 
 
 def test_factors_know_somebody_new(tmp_path: Path) -> None:
