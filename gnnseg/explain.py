@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from gnnseg.encoders.base import Parts
+from gnnseg.evidence import most_similar, strongest_paths
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Started
@@ -116,46 +116,53 @@ class Explanation:
 
 
 def explain(
-    recommender: Recommender, item: object, *, user: object = None, items: Sequence[object] | None = None
+    recommender: Recommender,
+    item: object,
+    *,
+    user: object = None,
+    items: Sequence[object] | None = None,
+    about: Mapping[str, object] | None = None,
 ) -> Explanation:
     """Say why a user, or somebody new, gets an item.
 
     Scores linear in the history are divided exactly among the user's own items, propagation also among
     the input vectors of other nodes, and heads and local models among segments. What is not linear, such as
-    the vector of GraphSAGE, stays one summand. ALS is divided by its closed form for
-    the user's items, and what the fitted vector has beyond that is one more.
+    the vector of GraphSAGE, stays one summand. ALS is divided by its closed form for the user's items, and
+    what the fitted vector has beyond that is one more.
 
     Args:
         recommender: Of a loaded run.
         item: Outside id of the item.
         user: Outside id of a known user; or
-        items: the history of somebody new, outside ids.
+        items: the history of somebody new, outside ids; may be none with ``about``.
+        about: What the users' table would say of somebody new; for runs with ``new_users``.
 
     Raises:
         DataError: If the user or an item is unknown.
-        ConfigError: For a history that the run cannot score.
+        ConfigError: For a history, or something ``about`` the user, that the run cannot score.
     """
     run = recommender.run
     target = int(run.items.rows([item])[0])
-    if items is not None:
-        scorer, history, _ = recommender.newcomer(items)
+    somebody_new = items is not None or bool(about)
+    if somebody_new:
+        scorer, history, _ = recommender.newcomer(items or (), about)
         own, row = history.indices, 0
     else:
         row = int(run.users.rows([user])[0])
         scorer, own = run.scorer, run.train[row].indices
     with torch.no_grad():
-        model = recommender.model if items is None else None
+        model = None if somebody_new else recommender.model
         found = _Split(model, own).of(scorer, row, target, True)
         score = float(scorer.score(torch.tensor([row]))[0, target])
     named = [_named(recommender, key, value) for key, value in found.items()]
     return Explanation(
-        user="" if items is not None else str(user),
+        user="" if somebody_new else str(user),
         item=run.items.ids[target],
         text=run.texts[target] if run.texts else "",
         score=score,
         contributions=tuple(sorted(named, key=lambda c: -abs(c.value))),
-        paths=tuple(_paths(recommender, own, target, None if items is not None else row)),
-        similar=tuple(_similar(recommender, own, target)),
+        paths=tuple(strongest_paths(recommender, own, target, None if somebody_new else row)),
+        similar=tuple(most_similar(recommender, own, target)),
     )
 
 
@@ -322,43 +329,3 @@ def _said(contribution: Contribution) -> str:
     if contribution.kind == "item":
         return f"having “{contribution.text or contribution.name}”"
     return f"segment {contribution.name}" if contribution.kind == "segment" else contribution.name
-
-
-def _paths(
-    recommender: Recommender, own: np.ndarray, target: int, row: int | None, most: int = 5
-) -> list[dict[str, Any]]:
-    """Own items by the strength of paths through other users to the target."""
-    train, run = recommender.run.train, recommender.run
-    others = np.flatnonzero(np.asarray(train[:, [target]].todense()).ravel())
-    others = others[others != (-1 if row is None else row)]
-    users, items = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
-    links = sp.csr_matrix(train[others][:, own]) if len(others) and len(own) else sp.csr_matrix((0, len(own)))
-    scale = 1 / (np.maximum(users[others], 1) * np.sqrt(max(items[target], 1)))
-    near = 1 / (np.maximum(items[own], 1) * np.sqrt(max(len(own), 1)))
-    strength = np.asarray(scale @ links).ravel() * near if links.shape[0] else np.zeros(len(own))
-    order = np.argsort(-strength, kind="stable")[:most]
-    counts = links.getnnz(axis=0)
-    return [
-        {
-            "item": run.items.ids[own[at]],
-            "text": run.texts[own[at]] if run.texts else "",
-            "strength": float(strength[at]),
-            "users": int(counts[at]),
-        }
-        for at in order
-        if strength[at] > 0
-    ]
-
-
-def _similar(recommender: Recommender, own: np.ndarray, target: int, most: int = 3) -> list[dict[str, Any]]:
-    """Own items by the cosine of their texts with the target's."""
-    run = recommender.run
-    if run.texts is None or not len(own):
-        return []
-    vectors = recommender.reranker.text_directions
-    cosine = (vectors[torch.from_numpy(own.astype(np.int64))] @ vectors[target]).numpy()
-    order = np.argsort(-cosine, kind="stable")[:most]
-    return [
-        {"item": run.items.ids[own[at]], "text": run.texts[own[at]], "cosine": float(cosine[at])}
-        for at in order
-    ]

@@ -96,6 +96,14 @@ def test_explanations_add_up(made: tuple[Run, Path]) -> None:
     found = explain(recommender, best.item, items=["i00", "i04"])
     assert found.score == pytest.approx(best.score, rel=1e-5)
     assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-4)
+    about = {"age": "21"}
+    best = recommender.recommend_for([], k=1, about=about)[0]
+    found = explain(recommender, best.item, about=about)
+    assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-4)
+    assert {c.kind for c in found.contributions} == {"everybody", "groups"}
+    shown = printed("explain", made[1], "--item", best.item, "--about", "age=21")
+    assert shown["score"] == pytest.approx(best.score, rel=1e-5)
+    assert "or --about" in misuse("explain", made[1], "--item", best.item)
 
 
 def test_an_update_keeps_what_newcomers_start_from(made: tuple[Run, Path], tmp_path: Path) -> None:
