@@ -52,7 +52,7 @@ def strongest_paths(
 def most_similar(
     recommender: Recommender, own: np.ndarray, target: int, most: int = 3
 ) -> list[dict[str, Any]]:
-    """Own items by the cosine of their texts with the target's."""
+    """Own items, rows ``[m]``, by the ``cosine`` of their texts with the target's; none without texts."""
     run = recommender.run
     if run.texts is None or not len(own):
         return []
