@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ FORMAT = 1
 WEIGHTS = "model.safetensors"
 """Read when the model itself is asked for, and checked against the manifest only then."""
 
+TAGS = "tags.json"
+"""``{"names": ["Comedy", ...], "items": [[0, 2], ...]}``: each name once, as genres are few, items many."""
+
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -50,6 +53,7 @@ class SavedRun:
         seen: Training and validation interactions, ``[U, I]``, never recommended.
         memberships: ``[U, S]``, or None without segments.
         texts: Texts of the items, or None.
+        tags: For each item its labels (genres), or None; runs of older versions keep none.
     """
 
     folder: Path
@@ -61,6 +65,7 @@ class SavedRun:
     seen: sp.csr_matrix
     memberships: Tensor | None
     texts: list[str] | None
+    tags: tuple[tuple[str, ...], ...] | None = None
 
     def model(self) -> SegmentRecommender | None:
         """The model itself, for users who were not there; None for a baseline."""
@@ -115,7 +120,7 @@ def save_run(
     Args:
         folder: Of the run.
         config: Resolved.
-        dataset: Whose ids and texts are kept.
+        dataset: Whose ids, texts and tags are kept.
         scorer: What ranks.
         model: What was trained, or None for a baseline.
         train: What it was trained on, ``[U, I]``.
@@ -136,6 +141,8 @@ def save_run(
     write_json(folder / "items.json", list(dataset.items))
     if dataset.texts is not None:
         write_json(folder / "texts.json", list(dataset.texts))
+    if dataset.tags is not None:
+        write_json(folder / TAGS, _numbered(dataset.tags))
     if model is not None:
         save_tensors(folder / WEIGHTS, model.state_dict())
     tables = {f"scorer.{name}": tensor for name, tensor in scorer.state_dict().items()}
@@ -177,6 +184,7 @@ def load_run(folder: str | Path) -> SavedRun:
         seen=seen,
         memberships=tables.get("memberships"),
         texts=_texts(texts, header["items"]) if texts.is_file() else None,
+        tags=_tags(folder / TAGS, header["items"]),
     )
 
 
@@ -261,4 +269,25 @@ def _texts(path: Path, count: int) -> list[str]:
     found = read_json(path)
     if not isinstance(found, list) or len(found) != count:
         raise CheckpointError(f"'{path}' is damaged: it must be a list of {count} texts")
+    return found
+
+
+def _numbered(tags: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Content of ``tags.json``."""
+    place = {name: number for number, name in enumerate(sorted({name for own in tags for name in own}))}
+    return {"names": list(place), "items": [[place[name] for name in own] for own in tags]}
+
+
+def _tags(path: Path, count: int) -> tuple[tuple[str, ...], ...] | None:
+    """The tags of ``count`` items; None where there are none, as in runs of older versions."""
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    try:
+        names = [str(name) for name in content["names"]]
+        found = tuple(tuple(names[place] for place in own) for own in content["items"])
+    except (IndexError, KeyError, TypeError):
+        found = ()
+    if len(found) != count:
+        raise CheckpointError(f"'{path}' is damaged: it must name the tags of {count} items")
     return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from gnnseg.encoders.base import Parts
+from gnnseg.evidence import most_similar, strongest_paths
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Started
@@ -21,6 +22,7 @@ from gnnseg.scoring import (
     Constant,
     Continued,
     DotProduct,
+    Factors,
     Gated,
     GroupNetworks,
     HistoryScorer,
@@ -40,6 +42,7 @@ OWN, OTHERS, WHOLE = (
     ("graph", "other users and items of the graph"),
     ("user", "the user's vector as a whole"),
 )
+FITTED = ("user", "the rest of the user's vector")
 POPULAR, GROUPS = ("everybody", "what everybody likes"), ("groups", "what users of the same groups like more")
 
 
@@ -91,62 +94,75 @@ class Explanation:
 
     def words(self, most: int = 5) -> list[str]:
         """A few sentences, the strongest reasons first."""
-        lines = [f"{self.text or self.item} ({self.item}) scores {self.score:.4g}."]
-        lines += [f"{c.value:+.4g}  {_said(c)}" for c in self.contributions[:most]]
+        digits = _digits([self.score, *(c.value for c in self.contributions)])
+        name = f"{self.text} ({self.item})" if self.text else self.item
+        lines = [f"{name} scores {self.score:.{digits}f}."]
+        parts = [(c.value, _said(c)) for c in self.contributions[:most]]
         rest = self.contributions[most:]
         if rest:
-            lines.append(f"{sum(c.value for c in rest):+.4g}  {len(rest)} smaller contributions")
+            what = f"{len(rest)} smaller contribution{'s' if len(rest) > 1 else ''}"
+            parts.append((sum(c.value for c in rest), what))
+        values = [f"{value:+.{digits}f}" for value, _ in parts]
+        width = max(map(len, values), default=0)
+        lines += [f"{value:>{width}}  {said}" for value, (_, said) in zip(values, parts, strict=True)]
         for path in self.paths[:2]:
-            lines.append(
-                f"{path['users']} other users of {path['text'] or path['item']} have it, too "
-                f"(strength of these paths {path['strength']:.3g})."
-            )
+            others = "1 other user" if path["users"] == 1 else f"{path['users']} other users"
+            have = "has" if path["users"] == 1 else "have"
+            lines.append(f"{others} of “{path['text'] or path['item']}” {have} it, too.")
         if self.similar and self.similar[0]["cosine"] > 0:
             near = self.similar[0]
-            lines.append(f"Its text is most like that of {near['text']} (cosine {near['cosine']:.2f}).")
+            lines.append(f"Its text is most like that of “{near['text']}” (cosine {near['cosine']:.2f}).")
         return lines
 
 
 def explain(
-    recommender: Recommender, item: object, *, user: object = None, items: Sequence[object] | None = None
+    recommender: Recommender,
+    item: object,
+    *,
+    user: object = None,
+    items: Sequence[object] | None = None,
+    about: Mapping[str, object] | None = None,
 ) -> Explanation:
     """Say why a user, or somebody new, gets an item.
 
     Scores linear in the history are divided exactly among the user's own items, propagation also among
     the input vectors of other nodes, and heads and local models among segments. What is not linear, such as
-    the vector of GraphSAGE or of ALS, stays one summand.
+    the vector of GraphSAGE, stays one summand. ALS is divided by its closed form for the user's items, and
+    what the fitted vector has beyond that is one more.
 
     Args:
         recommender: Of a loaded run.
         item: Outside id of the item.
         user: Outside id of a known user; or
-        items: the history of somebody new, outside ids.
+        items: the history of somebody new, outside ids; may be none with ``about``.
+        about: What the users' table would say of somebody new; for runs with ``new_users``.
 
     Raises:
         DataError: If the user or an item is unknown.
-        ConfigError: For a history that the run cannot score.
+        ConfigError: For a history, or something ``about`` the user, that the run cannot score.
     """
     run = recommender.run
     target = int(run.items.rows([item])[0])
-    if items is not None:
-        scorer, history, _ = recommender.newcomer(items)
+    somebody_new = items is not None or bool(about)
+    if somebody_new:
+        scorer, history, _ = recommender.newcomer(items or (), about)
         own, row = history.indices, 0
     else:
         row = int(run.users.rows([user])[0])
         scorer, own = run.scorer, run.train[row].indices
     with torch.no_grad():
-        model = recommender.model if items is None else None
+        model = None if somebody_new else recommender.model
         found = _Split(model, own).of(scorer, row, target, True)
         score = float(scorer.score(torch.tensor([row]))[0, target])
     named = [_named(recommender, key, value) for key, value in found.items()]
     return Explanation(
-        user="" if items is not None else str(user),
+        user="" if somebody_new else str(user),
         item=run.items.ids[target],
         text=run.texts[target] if run.texts else "",
         score=score,
         contributions=tuple(sorted(named, key=lambda c: -abs(c.value))),
-        paths=tuple(_paths(recommender, own, target, None if items is not None else row)),
-        similar=tuple(_similar(recommender, own, target)),
+        paths=tuple(strongest_paths(recommender, own, target, None if somebody_new else row)),
+        similar=tuple(most_similar(recommender, own, target)),
     )
 
 
@@ -201,6 +217,8 @@ class _Split:
     def _plain(self, scorer: Scorer, row: int, target: int, score: float) -> dict[Key, float]:
         if isinstance(scorer, Constant):
             return {POPULAR: score}
+        if isinstance(scorer, Factors) and len(self.own):
+            return self._factored(scorer, target, score)
         inner: object = scorer
         indptr, indices = getattr(scorer, "indptr", None), getattr(scorer, "indices", None)
         if isinstance(scorer, NewUsers):
@@ -213,6 +231,14 @@ class _Split:
             if abs(sum(values) - score) <= 1e-5 * max(abs(score), sum(map(abs, values))):
                 return {("item", str(i)): v for i, v in zip(items.tolist(), values, strict=True)}
         return {WHOLE: score}
+
+    def _factored(self, scorer: Factors, target: int, score: float) -> dict[Key, float]:
+        """What the closed form divides among the user's items, and what the fitted vector has beyond it."""
+        values = scorer.contributions(self.own, target).tolist()
+        found: dict[Key, float] = {
+            ("item", str(i)): v for i, v in zip(self.own.tolist(), values, strict=True)
+        }
+        return {**found, FITTED: score - sum(values)}
 
     def _modelled(
         self, model: SegmentRecommender, graph: BipartiteGraph, row: int, target: int, score: float
@@ -259,6 +285,12 @@ class _Split:
         return {("segment", str(s)): v for s, v in zip(present.tolist(), values, strict=True)}
 
 
+def _digits(values: Sequence[float]) -> int:
+    """Decimals that show four digits of the largest of some numbers."""
+    largest = max(map(abs, values))
+    return 3 if not largest else min(12, max(0, 3 - math.floor(math.log10(largest))))
+
+
 def _add(total: dict[Key, float], parts: dict[Key, float], scale: float) -> None:
     for key, value in parts.items():
         total[key] += scale * value
@@ -295,45 +327,5 @@ def _named(recommender: Recommender, key: Key, value: float) -> Contribution:
 
 def _said(contribution: Contribution) -> str:
     if contribution.kind == "item":
-        return f"having {contribution.text or contribution.name}"
+        return f"having “{contribution.text or contribution.name}”"
     return f"segment {contribution.name}" if contribution.kind == "segment" else contribution.name
-
-
-def _paths(
-    recommender: Recommender, own: np.ndarray, target: int, row: int | None, most: int = 5
-) -> list[dict[str, Any]]:
-    """Own items by the strength of paths through other users to the target."""
-    train, run = recommender.run.train, recommender.run
-    others = np.flatnonzero(np.asarray(train[:, [target]].todense()).ravel())
-    others = others[others != (-1 if row is None else row)]
-    users, items = np.diff(train.indptr), np.bincount(train.indices, minlength=train.shape[1])
-    links = sp.csr_matrix(train[others][:, own]) if len(others) and len(own) else sp.csr_matrix((0, len(own)))
-    scale = 1 / (np.maximum(users[others], 1) * np.sqrt(max(items[target], 1)))
-    near = 1 / (np.maximum(items[own], 1) * np.sqrt(max(len(own), 1)))
-    strength = np.asarray(scale @ links).ravel() * near if links.shape[0] else np.zeros(len(own))
-    order = np.argsort(-strength, kind="stable")[:most]
-    counts = links.getnnz(axis=0)
-    return [
-        {
-            "item": run.items.ids[own[at]],
-            "text": run.texts[own[at]] if run.texts else "",
-            "strength": float(strength[at]),
-            "users": int(counts[at]),
-        }
-        for at in order
-        if strength[at] > 0
-    ]
-
-
-def _similar(recommender: Recommender, own: np.ndarray, target: int, most: int = 3) -> list[dict[str, Any]]:
-    """Own items by the cosine of their texts with the target's."""
-    run = recommender.run
-    if run.texts is None or not len(own):
-        return []
-    vectors = recommender.text_directions
-    cosine = (vectors[torch.from_numpy(own.astype(np.int64))] @ vectors[target]).numpy()
-    order = np.argsort(-cosine, kind="stable")[:most]
-    return [
-        {"item": run.items.ids[own[at]], "text": run.texts[own[at]], "cosine": float(cosine[at])}
-        for at in order
-    ]

@@ -256,9 +256,17 @@ def _add_segments(config: Config, model: SegmentRecommender, data: Prepared, pro
 
 
 def describe_segments(
-    config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker
+    config: Config, data: Prepared, model: SegmentRecommender, tracker: Tracker, refit: bool = True
 ) -> dict[str, Any] | None:
-    """Content of ``segments.json``: how many, how good, how different, and the profile of each."""
+    """Content of ``segments.json``: how many, how good, how different, and the profile of each.
+
+    Args:
+        config: With the segmenter's spec.
+        data: Whose training part is described.
+        model: With fitted segments, or without any.
+        tracker: Shown the progress.
+        refit: Whether to fit the segmenter three times more, for ``stability``; None is told without.
+    """
     segmenter = model.segmenter
     if segmenter is None or config.segmenter is None:
         return None
@@ -266,7 +274,7 @@ def describe_segments(
     embedded = model.encoder(graph)
     embeddings = Embeddings(embedded.users.detach(), embedded.items.detach())
     with tracker.task("segment quality", 1) as task:
-        rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3)]
+        rngs = [numpy_rng(config.seed, f"stability {n}") for n in range(3 * refit)]
         fits = refits(lambda: SEGMENTERS.create(spec).to(graph.device), graph, embeddings, rngs, data.users)
         measured = quality(segmenter, graph, embeddings, numpy_rng(config.seed, "quality"), fits)
         task.advance()

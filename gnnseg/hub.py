@@ -24,6 +24,7 @@ SENT = (
     "users.json",
     "items.json",
     "texts.json",
+    "tags.json",
     "metrics.json",
     "segments.json",
     "fairness.json",

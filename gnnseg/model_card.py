@@ -50,7 +50,7 @@ def card(
         parts += ["## Segments", _segments(segments)]
     if fairness is not None:
         parts += ["## For whom", _gaps(fairness)]
-    parts += ["## How to use it", _usage(), "## Limits", _limits(config, metrics)]
+    parts += ["## How to use it", _usage(metrics), "## Limits", _limits(config, metrics)]
     return f"---\n{_metadata(config, data, metrics)}---\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -66,13 +66,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _metadata(config: Config, data: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    split = "test" if metrics.get("measured") is None else "next interactions, by the run before"
     results = [
-        {"type": name, "value": round(float(i["mean"]), 6), "name": f"test {name}"}
+        {"type": name, "value": round(float(i["mean"]), 6), "name": f"{split} {name}"}
         for name, i in metrics["test_intervals"].items()
     ]
     result = {
         "task": {"type": "recommendation", "name": "Top-k recommendation"},
-        "dataset": {"type": data["name"], "name": data["name"], "split": "test"},
+        "dataset": {"type": data["name"], "name": data["name"], "split": split},
         "metrics": results,
     }
     content: dict[str, Any] = {"library_name": "gnnseg", "tags": list(TAGS)}
@@ -106,18 +107,45 @@ def _data(config: Config, data: Mapping[str, Any]) -> str:
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
-    rows = [
-        [name, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", _or_dash(metrics["valid"].get(name))]
-        for name, i in metrics["test_intervals"].items()
-    ]
+    measured = metrics.get("measured")
+    if measured is not None:
+        return _updated(metrics, measured)
     beyond = {
         k: v for k, v in metrics["test"].items() if k not in metrics["test_intervals"] and v is not None
     }
-    text = table(["metric", "test", "95 % interval", "validation"], rows)
+    text = _intervals(metrics["test_intervals"], metrics["valid"])
     text += "\n\nThe whole catalogue is ranked, seen items left out; intervals are bootstraps over users."
     if beyond:
         text += " Besides: " + ", ".join(f"{name} {value:.4g}" for name, value in beyond.items()) + "."
     return text
+
+
+def _intervals(intervals: Mapping[str, Any], valid: Mapping[str, Any]) -> str:
+    rows = [
+        [name, f"{i['mean']:.4f}", f"{i['low']:.4f} to {i['high']:.4f}", _or_dash(valid.get(name))]
+        for name, i in intervals.items()
+    ]
+    return table(["metric", "test", "95 % interval", "validation"], rows)
+
+
+def _updated(metrics: Mapping[str, Any], measured: Mapping[str, Any]) -> str:
+    """Figures of an update: nothing that it was not trained on is left to measure it by."""
+    before = plain(measured["run"])
+    parts = [
+        f"An update of {before}: what came next was folded into it without training it anew, and nothing is "
+        "left to test the new run on."
+    ]
+    if metrics["test_intervals"]:
+        parts += [
+            f"So the figures are those of the run before on what came next, {measured['interactions']:,} "
+            f"interactions of {measured['users']:,} users whom it knew, ranked before they were folded in:",
+            _intervals(metrics["test_intervals"], {}),
+        ]
+    else:
+        parts.append(f"Fewer than {MIN_USERS} known users came back, too few to tell how well they were met.")
+    if then := metrics["before"].get("test_intervals"):
+        parts += [f"{before} reached on its own test:", _intervals(then, {})]
+    return "\n\n".join(parts)
 
 
 def _segments(segments: Mapping[str, Any]) -> str:
@@ -156,13 +184,14 @@ def _gaps(fairness: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _usage() -> str:
+def _usage(metrics: Mapping[str, Any]) -> str:
+    again = "" if metrics.get("measured") else "; `gnnseg train FOLDER/config.yaml` repeats the run"
     return (
         "```python\nimport gnnseg\n\n"
         'recommender = gnnseg.Recommender.load("FOLDER")  # this folder\n'
         'recommender.recommend(["USER"], k=10)  # outside ids in, outside ids out\n'
         'recommender.recommend_for(items=["ITEM"])  # somebody new, by what they liked\n```\n\n'
-        "`gnnseg report FOLDER` draws all of it; `gnnseg train FOLDER/config.yaml` repeats the run."
+        f"`gnnseg report FOLDER` draws all of it{again}."
     )
 
 

@@ -77,7 +77,7 @@ class Newcomers:
             return scorer.of(whole, _histories(histories, scorer))
         if not isinstance(scorer, HistoryScorer):
             name = self.name or type(scorer).__name__
-            raise ConfigError(f"{name} has no vectors for new users; train an encoder for 'recommend_for'")
+            raise ConfigError(f"{name} has no vectors for new users in this run; train it again")
         return NewUsers(scorer, *_parts(histories, scorer))
 
     @cached_property

@@ -259,7 +259,8 @@ def evaluate_run(
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
     result = {split: found.means, f"{split}_intervals": found.intervals(), "segments": segments}
     if rules is not None:
-        result["reranking"] = reranking(saved, found, held_out, seen, rules, tracker)
+        tagged = replace(saved, tags=data.dataset.tags)  # which runs of older versions do not keep
+        result["reranking"] = reranking(tagged, found, held_out, seen, rules, tracker)
     if split == "valid":
         return result
     cold = {"cold_items": cold_items(saved.scorer, data), "cold_users": _cold_users_of(saved, data)}

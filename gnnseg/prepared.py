@@ -28,6 +28,9 @@ from gnnseg.tracking import Clock, Tracker, follow
 HISTORIES = (0, 1, 3, 5, 10)
 """Lengths of history that new users are looked at with."""
 
+UPDATE = "update.json"
+"""In the folder of an updated run: what was added, left out and changed."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -145,8 +148,13 @@ def prepare_again(saved: SavedRun, device: torch.device, tracker: Tracker | None
     """The data that a saved run was trained on, read anew.
 
     Raises:
-        CheckpointError: If they are others now.
+        CheckpointError: If they are others now, or the run is an update, whose data no config names.
     """
+    if (saved.folder / UPDATE).is_file():
+        raise CheckpointError(
+            f"'{saved.folder}' is an update, and no config names the data that were folded into it; its "
+            "figures are in metrics.json"
+        )
     data = prepare(saved.config.dataset, device, tracker)
     ids = [(data.dataset.users, saved.users), (data.dataset.items, saved.items)]
     if any(now.ids != then.ids for now, then in ids) or (data.seen != saved.seen).nnz:

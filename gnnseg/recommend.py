@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 
 from gnnseg.checkpoint import SavedRun, graph_of, load_prior, load_run
 from gnnseg.disclosure import MIN_USERS
@@ -21,14 +20,10 @@ from gnnseg.model import SegmentRecommender
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
 from gnnseg.ranking import BLOCK_SCORES, top_k_blocks
-from gnnseg.rules import Rules, diversified, penalised
-from gnnseg.scoring import Constant, Scorer, item_vectors, strongest
-from gnnseg.spectral import right_singular
-from gnnseg.text import TfidfEncoder
+from gnnseg.reranking import Reranker
+from gnnseg.rules import Rules
+from gnnseg.scoring import Constant, Scorer, strongest
 from gnnseg.tracking import Tracker
-
-SINGULAR_VECTORS = 64
-"""Of the training matrix, that tell how alike items are where a run has no vectors."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ class Recommender:
                 does not know what ``about`` says.
         """
         scorer, history, _ = self.newcomer(items, about)
-        return self._one(scorer, history, k, rules)
+        return self._one(scorer, history, k, rules, seen=history)
 
     def recommend_segment(
         self, segment: int | str, k: int = 10, rules: Rules | None = None
@@ -132,7 +127,8 @@ class Recommender:
         with torch.inference_mode():
             for some in rows.split(max(1, BLOCK_SCORES // len(total))):
                 total += (shares[some] @ self.run.scorer.score(some)).double()
-        return self._one(Constant(total / shares.sum()), None, k, rules)
+        history = sp.csr_matrix(shares.numpy() @ self.run.train)
+        return self._one(Constant(total / shares.sum()), history, k, rules)
 
     def blocks(
         self, rows: np.ndarray, k: int = 10, rules: Rules | None = None, tracker: Tracker | None = None
@@ -148,7 +144,7 @@ class Recommender:
         Yields:
             Rows of users ``[b]``, rows of items ``[b, k]`` and scores ``[b, k]``, ``-inf`` where a list ends.
         """
-        ranked = self._ranked(self.run.scorer, rows, k, self.run.seen, rules or Rules())
+        ranked = self._ranked(self.run.scorer, rows, k, self.run.seen, self.run.train, rules or Rules())
         done = 0
         with (tracker or Tracker()).task("ranking", len(rows)) as task:
             for items, scores in ranked:
@@ -165,42 +161,37 @@ class Recommender:
         return rows, items, scores
 
     def _one(
-        self, scorer: Scorer, history: sp.csr_matrix | None, k: int, rules: Rules | None
+        self,
+        scorer: Scorer,
+        history: sp.csr_matrix,
+        k: int,
+        rules: Rules | None,
+        seen: sp.csr_matrix | None = None,
     ) -> list[Recommendation]:
-        ranked = self._ranked(scorer, np.zeros(1, dtype=np.int64), k, history, rules or Rules())
+        ranked = self._ranked(scorer, np.zeros(1, dtype=np.int64), k, seen, history, rules or Rules())
         items, scores = next(iter(ranked))
         return self._named(items[0], scores[0])
 
     def _ranked(
-        self, scorer: Scorer, rows: np.ndarray, k: int, seen: sp.csr_matrix | None, rules: Rules
+        self,
+        scorer: Scorer,
+        rows: np.ndarray,
+        k: int,
+        seen: sp.csr_matrix | None,
+        histories: sp.csr_matrix,
+        rules: Rules,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Items ``[b, k]`` and scores ``[b, k]`` of the next ``b`` rows, by the rules."""
-        allowed = rules.allowed(self.run.items, self._users_of, len(self.run.users))
+        allowed = rules.allowed(self.run.items, self.reranker.users_of, len(self.run.users))
         pool = min(max(rules.pool, k), scorer.num_items) if rules.reranks and k > 0 else k
+        done = 0
         for items, scores in top_k_blocks(scorer, rows, pool, seen, allowed):
             if not rules.reranks:
                 yield items.cpu().numpy(), scores.cpu().numpy()
                 continue
-            yield from self._reranked(items.cpu(), scores.cpu(), k, rules)
-
-    def _reranked(
-        self, items: torch.Tensor, scores: torch.Tensor, k: int, rules: Rules
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Items ``[b, k]`` and their own scores ``[b, k]``, chosen among ``p`` candidates ``[B, p]``."""
-        ranked = scores
-        if rules.popularity_penalty:
-            popularity = torch.from_numpy(self._users_of)[items]
-            ranked, order = penalised(scores, popularity, rules.popularity_penalty).sort(1, True)
-            items, scores = items.gather(1, order), scores.gather(1, order)
-        if not rules.diversity:
-            yield items[:, :k].numpy(), scores[:, :k].numpy()
-            return
-        directions = self.text_directions if rules.diversity_on == "texts" else self._directions
-        size = max(1, 2**24 // items.shape[1] ** 2)
-        for some, own, values in zip(*(t.split(size) for t in (items, scores, ranked)), strict=True):
-            near = directions[some]
-            chosen = diversified(values, near @ near.transpose(1, 2), k, rules.diversity)
-            yield some.gather(1, chosen).numpy(), own.gather(1, chosen).numpy()
+            own = histories[rows[done : done + len(items)]]
+            yield from self.reranker.of(items.cpu(), scores.cpu(), own, k, rules)
+            done += len(items)
 
     def _members(self, segment: int | str) -> torch.Tensor:
         """Everybody's share of one segment, ``[U]``."""
@@ -219,30 +210,9 @@ class Recommender:
         return shares
 
     @cached_property
-    def _users_of(self) -> np.ndarray:
-        """Training users of each item, ``[I]``."""
-        found: np.ndarray = np.bincount(self.run.train.indices, minlength=len(self.run.items))
-        return found
-
-    @cached_property
-    def _directions(self) -> torch.Tensor:
-        """Unit vectors of the items, ``[I, d]``: of the run, or of the training matrix where it has none."""
-        vectors = item_vectors(self.run.scorer)
-        if vectors is None:
-            found = right_singular(self.run.train.astype(np.float64), SINGULAR_VECTORS)
-            vectors = torch.from_numpy(found[1] * found[0])
-        return F.normalize(vectors.float(), dim=1).cpu()
-
-    @cached_property
-    def text_directions(self) -> torch.Tensor:
-        """Unit vectors of the items' texts, ``[I, f]``.
-
-        Raises:
-            ConfigError: If the run keeps no texts.
-        """
-        if self.run.texts is None:
-            raise ConfigError(f"the items of '{self.run.folder}' have no texts; diversify on 'vectors'")
-        return TfidfEncoder(min_count=1).encode(self.run.texts)
+    def reranker(self) -> Reranker:
+        """What re-ranking needs to know of the items."""
+        return Reranker(self.run)
 
     def segments_of(self, user: object) -> dict[str, float]:
         """Membership of a user by segment, shares of at least 0.01; empty without segments."""

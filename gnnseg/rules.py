@@ -28,11 +28,15 @@ class Rules:
         diversity_on: Whether items are alike by the vectors of the run or by their texts.
         popularity_penalty: Weight of popularity against the score: 0 ranks by score alone, towards 1
             the rarest candidates come first. What it costs, ``gnnseg evaluate --popularity-penalty`` tells.
-        pool: Best items of each user that diversity and the penalty choose from; at least the length of the
-            list.
+        calibration: Weight of tags spread as in the user's history against the score: 0 ranks by score
+            alone, towards 1 only the spread counts (Steck 2018, doi 10.1145/3240323.3240372, equation 7).
+            What it costs, ``gnnseg evaluate --calibration`` tells.
+        pool: Best items of each user that diversity, the penalty and calibration choose from; at least the
+            length of the list.
 
     Raises:
-        ConfigError: If a value is out of range, or one text is given instead of a list of ids.
+        ConfigError: If a value is out of range, one text is given instead of a list of ids, or both
+            diversity and calibration are to choose the list.
     """
 
     exclude: Sequence[object] = ()
@@ -41,6 +45,7 @@ class Rules:
     diversity: float = 0.0
     diversity_on: Literal["vectors", "texts"] = "vectors"
     popularity_penalty: float = 0.0
+    calibration: float = 0.0
     pool: int = 100
 
     def __post_init__(self) -> None:
@@ -49,18 +54,20 @@ class Rules:
                 raise ConfigError(f"'{name}' must be a list of ids, such as [{ids!r}] (got one text)")
         if not 0 <= self.min_novelty < float("inf"):
             raise ConfigError(f"'min_novelty' must be a number of bits, at least 0 (got {self.min_novelty})")
-        for name, weight in (("diversity", self.diversity), ("popularity_penalty", self.popularity_penalty)):
-            if not 0 <= weight < 1:
+        for name in ("diversity", "popularity_penalty", "calibration"):
+            if not 0 <= (weight := getattr(self, name)) < 1:
                 raise ConfigError(f"'{name}' must be at least 0 and below 1 (got {weight})")
         if self.diversity_on not in ("vectors", "texts"):
             raise ConfigError(f"'diversity_on' must be 'vectors' or 'texts' (got {self.diversity_on!r})")
+        if self.diversity and self.calibration:
+            raise ConfigError("'diversity' and 'calibration' each choose the whole list; set one of them")
         if self.pool < 1:
             raise ConfigError(f"'pool' must be at least 1 (got {self.pool})")
 
     @property
     def reranks(self) -> bool:
         """Whether lists are chosen anew among the best of a pool."""
-        return bool(self.diversity or self.popularity_penalty)
+        return bool(self.diversity or self.popularity_penalty or self.calibration)
 
     def allowed(self, items: IdMap, users_of: np.ndarray, num_users: int) -> Tensor | None:
         """Mask of the items that may be recommended, ``[I]``; None where all may.
@@ -101,7 +108,7 @@ def diversified(scores: Tensor, alike: Tensor, k: int, diversity: float) -> Tens
         Positions in the order of choice, ``[B, k]`` int64; candidates with score ``-inf`` come last.
     """
     real = scores.isfinite()
-    relevance = torch.where(real, _unit(scores), -1e9)  # above what was chosen, below the others
+    relevance = torch.where(real, unit(scores), -1e9)  # above what was chosen, below the others
     most = torch.zeros_like(scores)
     row, places = torch.arange(len(scores), device=scores.device), []
     for step in range(k):
@@ -131,10 +138,10 @@ def penalised(scores: Tensor, popularity: Tensor, penalty: float) -> Tensor:
     """
     real = scores.isfinite()
     popular = torch.where(real, popularity.to(scores).log1p(), -torch.inf)
-    return torch.where(real, (1 - penalty) * _unit(scores) - penalty * _unit(popular), -torch.inf)
+    return torch.where(real, (1 - penalty) * unit(scores) - penalty * unit(popular), -torch.inf)
 
 
-def _unit(values: Tensor) -> Tensor:
+def unit(values: Tensor) -> Tensor:
     """Finite values brought to ``[0, 1]`` in each row; others stay what they are, or NaN."""
     lowest = torch.where(values.isfinite(), values, torch.inf).amin(1, keepdim=True)
     reach = (values.amax(1, keepdim=True) - lowest).clamp(min=1e-12)

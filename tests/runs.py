@@ -20,6 +20,7 @@ import pytest
 import torch
 import yaml
 
+from gnnseg.checkpoint import load_tensors, save_tensors
 from gnnseg.pipeline import Run, fit
 from gnnseg.tracking import Task, Tracker
 
@@ -231,6 +232,29 @@ def contents(folder: Path) -> dict[str, bytes]:
 def unsealed(run: Path, to: Path) -> Path:
     """A copy of a run whose parts a test may change."""
     return Path(shutil.copytree(run, to, ignore=shutil.ignore_patterns("manifest.json")))
+
+
+@functools.cache
+def tagged_run() -> Path:
+    """The folder of an item kNN whose items have genres, two each; not to be changed."""
+    folder = workspace() / "tags"
+    folder.mkdir()
+    config = write_data(folder, source={**DATA["source"], "tags": "genre"})
+    rows = [f"i{item:02},a film,g{item % GROUPS}|h{item % 3}" for item in range(ITEMS)]
+    (folder / "items.csv").write_text("\n".join(["id,title,genre", *rows]) + "\n")
+    fit(on_data({"baseline": "ItemKNN"}, name="tags", dataset=str(config)), out=folder / "run")
+    return folder / "run"
+
+
+def older_factors(folder: Path) -> Path:
+    """A run of ALS as versions before kept it: without the rule by which users follow from items."""
+    run = unsealed(saved_baseline("ImplicitALS"), folder / "older")
+    tables = load_tensors(run / "embeddings.safetensors")
+    del tables["scorer.rule"]
+    save_tensors(run / "embeddings.safetensors", tables)
+    header = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**header, "scorer": "DotProduct"}))
+    return run
 
 
 class Interrupt(Tracker):

@@ -120,7 +120,7 @@ def test_paths_are_products_of_normalised_links() -> None:
         assert path["users"] == int((train[:, at] * train[:, target]).sum())
 
 
-@pytest.mark.parametrize("name", ["EASE", "mixture", "gated items", "LightGCN"])
+@pytest.mark.parametrize("name", ["EASE", "ALS", "mixture", "gated items", "LightGCN"])
 def test_somebody_new(name: str, recommenders: dict[str, Recommender]) -> None:
     recommender = recommenders[name]
     best = recommender.recommend_for(["i00", "i04", "i08"], k=1)[0]
@@ -128,6 +128,29 @@ def test_somebody_new(name: str, recommenders: dict[str, Recommender]) -> None:
     assert found.score == pytest.approx(best.score, rel=1e-5)
     assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-5)
     assert found.user == ""
+    if name in ("EASE", "ALS"):
+        assert {c.kind for c in found.contributions} == {"item"}
+
+
+def test_factors_are_divided_among_items(recommenders: dict[str, Recommender]) -> None:
+    """Equation 7 of Hu et al. 2008 in full, item by item; the rest is what the fitted vector has beyond."""
+    recommender = recommenders["ALS"]
+    scorer = recommender.run.scorer
+    items = scorer.items.double().numpy()  # type: ignore[union-attr, operator]
+    best = recommender.recommend(["1000"], k=1)["1000"][0]
+    row, target = recommender.run.users.rows(["1000"])[0], recommender.run.items.rows([best.item])[0]
+    own = recommender.run.train[row].toarray().ravel()
+    weights = np.linalg.inv(items.T @ np.diag(1 + 5.0 * own) @ items + 10.0 * np.eye(items.shape[1]))
+    found = check(recommender, "1000", best)
+    values = {c.name: c.value for c in found.contributions if c.kind == "item"}
+    for at in np.flatnonzero(own):
+        expected = 6.0 * items[target] @ weights @ items[at]
+        assert values[recommender.run.items.ids[at]] == pytest.approx(expected, rel=1e-4)
+    (rest,) = [c.value for c in found.contributions if c.kind != "item"]
+    assert abs(rest) < 0.2 * best.score
+    lines = found.words()
+    assert lines[1].split("  ")[1].startswith("having “")
+    assert len({line.index("  ") for line in lines[1:6]}) == 1
 
 
 def test_unknown(recommenders: dict[str, Recommender]) -> None:

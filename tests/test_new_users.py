@@ -96,6 +96,14 @@ def test_explanations_add_up(made: tuple[Run, Path]) -> None:
     found = explain(recommender, best.item, items=["i00", "i04"])
     assert found.score == pytest.approx(best.score, rel=1e-5)
     assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-4)
+    about = {"age": "21"}
+    best = recommender.recommend_for([], k=1, about=about)[0]
+    found = explain(recommender, best.item, about=about)
+    assert sum(c.value for c in found.contributions) == pytest.approx(best.score, rel=1e-4)
+    assert {c.kind for c in found.contributions} == {"everybody", "groups"}
+    shown = printed("explain", made[1], "--item", best.item, "--about", "age=21")
+    assert shown["score"] == pytest.approx(best.score, rel=1e-5)
+    assert "or --about" in misuse("explain", made[1], "--item", best.item)
 
 
 def test_an_update_keeps_what_newcomers_start_from(made: tuple[Run, Path], tmp_path: Path) -> None:
@@ -148,10 +156,11 @@ def test_with_cut_histories_the_rest_of_training_is_not_ranked(
     assert set(masked) == {run.data.train.nnz}
 
 
-def test_a_baseline_of_own_vectors_is_refused(tmp_path: Path) -> None:
+def test_factors_start_short_histories(tmp_path: Path) -> None:
     content = {**content_of("baseline", tmp_path), "baseline": {"name": "ImplicitALS", "dim": 4}}
-    with pytest.raises(ConfigError, match="ImplicitALS has no vectors for new users"):
-        fit(content)
+    about = fit(content).new_users
+    assert about is not None
+    assert len({one["length"] for one in about["lengths"]}) > 1
 
 
 def test_scores_are_the_formula() -> None:

@@ -24,6 +24,7 @@ from tests.runs import (
     WORDS,
     local_folder,
     local_run,
+    older_factors,
     on_data,
     saved_baseline,
     saved_run,
@@ -174,10 +175,27 @@ def test_a_baseline_that_knows_users_by_history_knows_new_ones() -> None:
     assert all(known[r.item] == pytest.approx(r.score) for r in found if r.item in known)
 
 
-def test_a_baseline_that_knows_users_by_vectors_knows_nobody_new() -> None:
+def test_factors_know_somebody_new() -> None:
+    """The vector is that of a ridge regression on all items, those of the history weighed more (numpy)."""
     recommender = Recommender.load(saved_baseline("ImplicitALS"))
     assert recommender.recommend(["1000"], k=3)["1000"][0].score > 0
-    with pytest.raises(ConfigError, match="ImplicitALS has no vectors for new users; train an encoder"):
+    items = recommender.run.scorer.items.double().numpy()  # type: ignore[union-attr, operator]
+    own = np.zeros(ITEMS)
+    own[recommender.run.items.rows(["i00", "i04"])] = 1
+    root = np.sqrt(1 + 5.0 * own)
+    rows = np.vstack([root[:, None] * items, np.sqrt(10.0) * np.eye(items.shape[1])])
+    vector = np.linalg.lstsq(rows, np.concatenate([root * own, np.zeros(items.shape[1])]), rcond=None)[0]
+    expected = dict(zip(recommender.run.items, items @ vector, strict=True))
+    found = recommender.recommend_for(["i00", "i04"], k=5)
+    assert [r.score for r in found] == pytest.approx([expected[r.item] for r in found], rel=1e-3)
+    best = sorted(set(expected) - {"i00", "i04"}, key=lambda name: -expected[name])[:5]
+    assert {r.item for r in found} == set(best)
+
+
+def test_factors_of_an_older_version_know_nobody_new(tmp_path: Path) -> None:
+    recommender = Recommender.load(older_factors(tmp_path))
+    assert len(recommender.recommend(["1000"], k=3)["1000"]) == 3
+    with pytest.raises(ConfigError, match="ImplicitALS has no vectors for new users in this run; train it"):
         recommender.recommend_for(["i00"])
 
 

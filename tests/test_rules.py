@@ -117,7 +117,7 @@ def test_diversity_makes_lists_less_alike(folder: object, on: str) -> None:
     users = list(recommender.run.users)
     plain = recommender.recommend(users, 8)
     spread = recommender.recommend(users, 8, Rules(diversity=0.7, diversity_on=on))  # type: ignore[arg-type]
-    near = recommender.text_directions if on == "texts" else recommender._directions
+    near = recommender.reranker.text_directions if on == "texts" else recommender.reranker.directions
 
     def alike(lists: dict[str, list]) -> float:  # type: ignore[type-arg]
         rows = [near[recommender.run.items.rows([r.item for r in best])] for best in lists.values()]
@@ -158,6 +158,8 @@ def test_a_small_segment_is_served_nothing(recommender: Recommender) -> None:
         ({"diversity_on": "colour"}, "'diversity_on' must be"),
         ({"popularity_penalty": 1.0}, "'popularity_penalty' must be at least 0 and below 1"),
         ({"popularity_penalty": -0.1}, "'popularity_penalty' must be"),
+        ({"calibration": 1.0}, "'calibration' must be at least 0 and below 1"),
+        ({"calibration": 0.1, "diversity": 0.1}, "'diversity' and 'calibration' each choose the whole list"),
         ({"pool": 0}, "'pool' must be"),
         ({"only": "i00"}, "'only' must be a list"),
     ],

@@ -36,16 +36,18 @@ def audit(run: str, users: int, seed: int, device: str, json_: bool, quiet: bool
 
 
 def _show(run: str, found: dict[str, Any]) -> None:
-    from gnnseg.cli.progress import out, table
+    from gnnseg.cli.progress import counted, out, table
 
     rows = [
         [name, f"{i['mean']:.3f}", f"{i['low']:.3f} to {i['high']:.3f}"]
         for name, i in (("by score", found["auc"]), ("by popularity alone", found["popularity_auc"]))
     ]
     title = (
-        f"{run}: {found['users']} users, {found['trained_on']} training against {found['held_out']} held out"
+        f"{run}: {counted(found['users'], 'user')}, {found['trained_on']:,} training interactions against "
+        f"{found['held_out']:,} held out"
     )
-    out.print(table(title, ["attack", "AUC", "95 % interval"], rows))
+    out.print(title, highlight=False, markup=False, soft_wrap=True)
+    out.print(table("membership inference", ["attack", "AUC", "95 % interval"], rows))
     share = f"{found['found_at_1_percent']:.1%} of training interactions are found at 1 % false alarms."
     out.print(share, highlight=False)
     out.print(f"The attacker {found['attacker']}.", highlight=False)

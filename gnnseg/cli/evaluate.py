@@ -15,17 +15,20 @@ from gnnseg.cli import options
 @click.option("--split", type=click.Choice(["valid", "test"]), default="test", show_default=True)
 @click.option("--popularity-penalty", default=0.0, help="Also judge lists that rank rare items higher.")
 @click.option("--diversity", default=0.0, help="Also judge lists of items unlike each other (MMR).")
+@click.option("--calibration", default=0.0, help="Also judge lists with genres as in the user's history.")
 @options.device
 @options.as_json
 @options.quiet
 @options.example(
-    "gnnseg evaluate runs/full --split valid\ngnnseg evaluate runs/full --popularity-penalty 0.2"
+    "gnnseg evaluate runs/full --split valid\ngnnseg evaluate runs/full --popularity-penalty 0.2\n"
+    "gnnseg evaluate runs/full --calibration 0.5"
 )
 def evaluate(
     run: str,
     split: str,
     popularity_penalty: float,
     diversity: float,
+    calibration: float,
     device: str,
     json_: bool,
     quiet: bool,
@@ -37,7 +40,7 @@ def evaluate(
     from gnnseg.pipeline import evaluate_run
     from gnnseg.rules import Rules
 
-    rules = Rules(popularity_penalty=popularity_penalty, diversity=diversity)
+    rules = Rules(popularity_penalty=popularity_penalty, diversity=diversity, calibration=calibration)
     wanted = rules if rules.reranks else None
     result = evaluate_run(load_run(run), split, device, tracker(quiet), wanted)
     if json_:
@@ -90,6 +93,13 @@ def _show_cost(found: dict[str, Any]) -> None:
         f"{after['gini']:.3f}, tail in lists {tail[0]:.1%} to {tail[1]:.1%}.",
         highlight=False,
     )
+    if (tags := found["miscalibration"]) is not None:
+        d = tags["difference"]
+        out.print(
+            f"Divergence of the lists' tags from the histories': {tags['before']:.3f} to {tags['after']:.3f} "
+            f"({d['difference']:+.3f}, {d['low']:+.3f} to {d['high']:+.3f}).",
+            highlight=False,
+        )
 
 
 def _cell(interval: dict[str, float]) -> str:

@@ -28,8 +28,13 @@ def export(run: str, to: Path, index: bool, onnx: bool, k: int, json_: bool, qui
     if json_:
         click.echo(to_json(about))
     elif not quiet:
+        from gnnseg.cli.progress import counted
+
         whole = "all of the scores" if about["exact"] else f"left out: {', '.join(about['left_out'])}"
-        click.echo(f"{about['users']} users, {about['items']} items, {about['dim']} dimensions; {whole}")
+        sizes = (
+            f"{counted(about['users'], 'user')}, {counted(about['items'], 'item')}, {about['dim']} dimensions"
+        )
+        click.echo(f"{sizes}; {whole}")
         share = about["recall"]["of_full_system"]
         click.echo(f"exact search of the vectors finds {share:.1%} of the full system's top {k}")
         if index:
@@ -40,3 +45,4 @@ def export(run: str, to: Path, index: bool, onnx: bool, k: int, json_: bool, qui
             )
         if onnx:
             click.echo(f"onnxruntime differs from torch by {about['onnx']['difference']:.1e} at most")
+        click.echo(f"Written to {to}")

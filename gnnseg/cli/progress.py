@@ -161,6 +161,16 @@ class _Lines(Task):
         self._total = total
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 user``, ``1,204 users``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def cut(text: str, width: int) -> str:
+    """A text of at most ``width`` characters."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
 def hidden(count: int | None) -> str:
     """A number of users; of groups too small to be told of, only that."""
     return f"<{MIN_USERS}" if count is None else str(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,9 @@ from gnnseg.cli import options
 if TYPE_CHECKING:
     from gnnseg.recommend import Recommender
     from gnnseg.rules import Rules
+
+WIDTH = 60
+"""Characters of an item's text in a table."""
 
 
 @click.command()
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--diversity", default=0.0, help="0 by score alone; towards 1, items unlike each other (MMR).")
 @click.option("--diversity-on", type=click.Choice(["vectors", "texts"]), default="vectors", help="Alike by.")
 @click.option("--popularity-penalty", default=0.0, help="0 by score alone; towards 1, rare items first.")
+@click.option("--calibration", default=0.0, help="0 by score alone; towards 1, genres as in the history.")
 @click.option("--out", type=click.Path(path_type=Path), help="File: .parquet, .csv or .jsonl.")
 @click.option("--texts", is_flag=True, help="Write the items' texts into --out, too.")
 @options.as_json
@@ -79,7 +84,7 @@ def recommend(
     if json_:
         click.echo(to_json(found))
     elif not quiet:
-        _show(found)
+        _show(run, found, segment)
 
 
 def _rules(exclude: tuple[str, ...], only: tuple[str, ...], **others: Any) -> Rules:
@@ -117,7 +122,7 @@ def _lists(
     from gnnseg.recommend import as_json
 
     if segment is not None:
-        return [as_json("", {segment: 1.0}, recommender.recommend_segment(segment, k, rules))]
+        return [as_json("", {str(segment): 1.0}, recommender.recommend_segment(segment, k, rules))]
     if somebody is not None:
         items, about = somebody
         best = recommender.recommend_for(items, k, rules, about)
@@ -126,14 +131,25 @@ def _lists(
     return [as_json(user, recommender.segments_of(user), found) for user, found in lists.items()]
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    from gnnseg.cli.progress import out, table
+def _show(run: str, found: list[dict[str, Any]], segment: str | None) -> None:
+    from gnnseg.cli.progress import cut, out, table
 
     for entry in found:
         shares = ", ".join(f"{s} ({p:.0%})" for s, p in sorted(entry["segment"].items(), key=lambda x: -x[1]))
         title = f"user {entry['user']}" if entry["user"] else "somebody new"
-        rows = [[i["text"][:60] or i["item"], i["item"], f"{i['score']:.3f}"] for i in entry["items"]]
-        out.print(table(title + (f", segment {shares}" if shares else ""), ["item", "id", "score"], rows))
+        title += f", segment {shares}" if shares else ""
+        if segment is not None:
+            title = f"segment {segment} as a whole"
+        rows = [[cut(i["text"], WIDTH) or i["item"], i["item"], f"{i['score']:.3f}"] for i in entry["items"]]
+        out.print(table(title, ["item", "id", "score"], rows))
+    if found and found[0]["user"] and found[0]["items"]:
+        out.print(_next(run, found), highlight=False, markup=False, soft_wrap=True)
+
+
+def _next(run: str, found: list[dict[str, Any]]) -> str:
+    """The command that tells why the first user gets the first item."""
+    user, item = (quote(name) for name in (found[0]["user"], found[0]["items"][0]["item"]))
+    return f"Next: gnnseg explain {run} --user {user} --item {item}"
 
 
 def _write(

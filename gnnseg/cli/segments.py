@@ -193,6 +193,7 @@ def _show(run: str, found: dict[str, Any]) -> None:
             out.print(f"{name} {value:.3f}{between}", highlight=False)
     for kind, apart in found.get("differences", {}).items():
         _show_difference(kind, apart)
+    out.print(f"Next: gnnseg report {run}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_difference(kind: str, apart: dict[str, Any]) -> None:
@@ -229,7 +230,9 @@ def _lifted(entries: list[dict[str, Any]]) -> str:
 
 
 def _items(entries: list[dict[str, Any]]) -> str:
-    return "; ".join(entry["name"][:32] for entry in entries[:2])
+    from gnnseg.cli.progress import cut
+
+    return "; ".join(cut(entry["name"], 32) for entry in entries[:2])
 
 
 def _show_drift(run: str, found: dict[str, Any]) -> None:

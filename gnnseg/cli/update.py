@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,12 +39,31 @@ def update(
     if json_:
         click.echo(to_json({"run": str(target), **about}))
     elif not quiet:
-        added = ", ".join(f"{about[f'{what}_added']} {what}" for what in ("users", "items", "links"))
-        click.echo(f"{added} added; written to {target}")
-        if about["items_left_out"]:
-            left = about["items_left_out"]
-            click.echo(f"{left['count']} new items left out: {left['reason']}")
-        top = about["changed_share_of_top"]
-        click.echo(f"{top['share']:.1%} of known users' top {top['k']} is new")
-        if about["segment_moves"]:
-            click.echo(f"{about['segment_moves']['users']} known users moved to another segment")
+        _show(about, target)
+
+
+def _show(about: dict[str, Any], target: Path) -> None:
+    from gnnseg.cli.progress import counted
+
+    added = ", ".join(counted(about[f"{noun}s_added"], noun) for noun in ("user", "item", "link"))
+    click.echo(f"{added} added; written to {target}")
+    if left := about["items_left_out"]:
+        click.echo(f"{counted(left['count'], 'new item')} left out: {left['reason']}")
+    judged = about["judged"]
+    if judged["metrics"]:
+        figures = ", ".join(
+            f"{name} {i['mean']:.4f} ({i['low']:.4f} to {i['high']:.4f})"
+            for name, i in list(judged["metrics"].items())[:2]
+        )
+        click.echo(
+            f"Before, {judged['run']} foresaw {counted(judged['interactions'], 'new interaction')} of "
+            f"{counted(judged['users'], 'known user')} with {figures}"
+        )
+    else:
+        few = f"Fewer than {judged['min_users']} known users came back"
+        click.echo(f"{few}, too few to tell how well {judged['run']} foresaw it")
+    top = about["changed_share_of_top"]
+    click.echo(f"{top['share']:.1%} of known users' top {top['k']} is new")
+    if (moves := about["segment_moves"]) is not None:
+        click.echo(f"{counted(moves['users'], 'known user')} moved to another segment")
+    click.echo(f"Next: gnnseg report {target}")

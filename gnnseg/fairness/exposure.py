@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from gnnseg.calibration import SMOOTHING, tag_shares
 from gnnseg.metrics import gini
 from gnnseg.statistics import Array
 
 BINS = ("head", "middle", "tail")
-
-SMOOTHING = 0.01
-"""Share of the history in a list's distribution, which keeps the divergence finite (Steck 2018, eq. 6)."""
 
 
 def popularity_bins(popularity: np.ndarray) -> np.ndarray:
@@ -101,7 +99,7 @@ def miscalibration(items: np.ndarray, history: sp.csr_matrix, tags: sp.csr_matri
     Returns:
         In nats, ``[n]``; NaN for users without a tagged item in the history or in the list.
     """
-    weights = sp.diags(1 / np.maximum(np.asarray(tags.sum(1)).ravel(), 1)) @ tags
+    weights = tag_shares(tags)
     rows, columns = np.nonzero(items >= 0)
     shape = (len(items), tags.shape[0])
     lists = sp.csr_matrix((np.ones(len(rows)), (rows, items[rows, columns])), shape=shape)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, csr_parts, history_pairs, spread
 from gnnseg.scoring.continued import Among, Continued, Histories
+from gnnseg.scoring.factors import Factors
 from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
 from gnnseg.scoring.graph_filter import GraphFilter
 from gnnseg.scoring.group_networks import GroupNetworks
@@ -24,6 +25,7 @@ __all__ = [
     "Constant",
     "Continued",
     "DotProduct",
+    "Factors",
     "Gated",
     "Gates",
     "GraphFilter",
@@ -50,7 +52,7 @@ __all__ = [
 
 SCORERS: dict[str, type[Scorer]] = {
     cls.__name__: cls
-    for cls in (Constant, DotProduct, GraphFilter, GroupNetworks, ItemGraph, MemberItems, MemberLift)
+    for cls in (Constant, DotProduct, Factors, GraphFilter, GroupNetworks, ItemGraph, MemberItems, MemberLift)
 }
 """What a run on disk can hold, by itself or in a mixture: each is built from the tensors of its state."""
 

@@ -38,9 +38,10 @@ class Scorer(nn.Module, ABC):
 
 
 class HistoryScorer(Scorer):
-    """A scorer that knows users by their histories alone, and so scores anybody's.
+    """A scorer that can score anybody by a history of items.
 
-    Its buffers hold the histories of the users it was fitted on, ``indptr [U+1]`` and ``indices [n]``.
+    Its buffers hold the histories of the users it was fitted on, ``indptr [U+1]`` and ``indices [n]``, unless
+    those have vectors of their own.
     """
 
     indptr: Tensor

@@ -21,7 +21,7 @@ from gnnseg.new_users import Prior
 from gnnseg.scoring import (
     Constant,
     Continued,
-    DotProduct,
+    Factors,
     Gated,
     GraphFilter,
     ItemGraph,
@@ -146,7 +146,7 @@ def grown_scorer(
         return Mixture(parts, scorer.weights)
     if main and model is not None:
         return model.scorer(graph)
-    return _grown_term(scorer, grown)
+    return _grown_term(run, scorer, grown)
 
 
 def _continued(run: SavedRun, scorer: Continued, whole: Scorer, grown: Grown) -> Continued:
@@ -158,7 +158,7 @@ def _continued(run: SavedRun, scorer: Continued, whole: Scorer, grown: Grown) ->
     return way.extend(whole, grown.train, features.numpy(), known).placed(*scorer.place)
 
 
-def _grown_term(scorer: Scorer, grown: Grown) -> Scorer:
+def _grown_term(run: SavedRun, scorer: Scorer, grown: Grown) -> Scorer:
     """A baseline's scorer: the histories are new, the item-item matrix and the items' vectors are not."""
     more = grown.train.shape[1] - scorer.num_items
     if isinstance(scorer, Constant):
@@ -174,11 +174,21 @@ def _grown_term(scorer: Scorer, grown: Grown) -> Scorer:
         tables = [np.pad(t.numpy(), ((0, more), (0, 0))) for t in (scorer.left, scorer.items)]
         scale = np.pad(scorer.scale.numpy(), (0, more), constant_values=1)
         return GraphFilter.build(normalised(grown.train), scorer.coefficients.numpy(), scale, *tables)
-    if isinstance(scorer, DotProduct):
-        users = torch.zeros(grown.train.shape[0], scorer.users.shape[1])
-        users[: len(scorer.users)] = scorer.users
-        return DotProduct(users, torch.nn.functional.pad(scorer.items, (0, 0, 0, more)))
-    raise ConfigError(f"{type(scorer).__name__} cannot be updated; train the run again")
+    if isinstance(scorer, Factors):
+        return _grown_factors(scorer, grown, more)
+    names = [spec["name"] for spec in (run.config.baseline, *run.config.terms) if spec]
+    name = " or ".join(names) or type(scorer).__name__
+    raise ConfigError(f"{name} has nothing for new users in this run; train it again on all interactions")
+
+
+def _grown_factors(scorer: Factors, grown: Grown, more: int) -> Factors:
+    """Users with new links are solved for again; the others and all items keep their vectors."""
+    users = torch.zeros(grown.train.shape[0], scorer.users.shape[1])
+    users[: len(scorer.users)] = scorer.users
+    items = torch.nn.functional.pad(scorer.items, (0, 0, 0, more))
+    touched = np.flatnonzero(np.diff(grown.fresh.indptr))
+    users[touched] = Factors(users, items, scorer.rule).solve(grown.train[touched])
+    return Factors(users, items, scorer.rule)
 
 
 def grown_prior(prior: Prior, grown: Grown) -> Prior:

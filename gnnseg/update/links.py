@@ -24,6 +24,7 @@ class Grown(NamedTuple):
         train: Old and new links, ``[U', I']``.
         seen: With those of validation, ``[U', I']``.
         texts: One an item, or None.
+        tags: Labels of each item, or None; those of new items come from the table of items.
         fresh: Links that are new, ``[U', I']``.
     """
 
@@ -32,15 +33,26 @@ class Grown(NamedTuple):
     train: sp.csr_matrix
     seen: sp.csr_matrix
     texts: list[str] | None
+    tags: tuple[tuple[str, ...], ...] | None
     fresh: sp.csr_matrix
 
 
-def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.DataFrame, dict[str, str]]:
-    """What is new, from tables laid out as the run's own; else with columns ``user``, ``item`` and ``text``.
+class New(NamedTuple):
+    """What is new, by outside id.
 
-    Returns:
-        Users and items by outside id, columns ``user`` and ``item``, repeated pairs once; and texts of items
-        by outside id.
+    Attributes:
+        pairs: Columns ``user`` and ``item``, repeated pairs once.
+        texts: Of items.
+        tags: Labels of items.
+    """
+
+    pairs: pl.DataFrame
+    texts: dict[str, str]
+    tags: dict[str, tuple[str, ...]]
+
+
+def read(run: SavedRun, interactions: Path, items: Path | None) -> New:
+    """What is new, from tables laid out as the run's own; else with columns ``user``, ``item`` and ``text``.
 
     Raises:
         ConfigError: For a table of items where the run knows no texts.
@@ -53,8 +65,12 @@ def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.Data
     if items is not None:
         if run.texts is None:
             raise ConfigError("the run's own items have no texts; leave the table of items out")
-        described = {key: source[key] for key in ("item_id", "text", "text_join") if key in source}
+        described: dict[str, Any] = {
+            key: source[key] for key in ("item_id", "text", "text_join") if key in source
+        }
         described = described if described.get("text") else {"text": ["text"]}
+        if run.tags is not None and source.get("tags"):
+            described["tags"] = source["tags"]
         columns |= described | {"items": str(items.absolute())}
     found = Table(Path("/"), interactions=str(interactions.absolute()), **columns).load(
         run.config.dataset.name
@@ -65,11 +81,13 @@ def read(run: SavedRun, interactions: Path, items: Path | None) -> tuple[pl.Data
         raise DataError(f"'{interactions}' has no rows to add")
     users, names = found.users.names(links.users[kept]), found.items.names(links.items[kept])
     texts = {} if found.texts is None else dict(zip(found.items, found.texts, strict=True))
-    return pl.DataFrame({"user": users, "item": names}).unique(maintain_order=True), texts
+    tags = {} if found.tags is None else dict(zip(found.items, found.tags, strict=True))
+    return New(pl.DataFrame({"user": users, "item": names}).unique(maintain_order=True), texts, tags)
 
 
-def grow(run: SavedRun, pairs: pl.DataFrame, texts: dict[str, str]) -> tuple[Grown, dict[str, Any]]:
+def grow(run: SavedRun, new: New) -> tuple[Grown, dict[str, Any]]:
     """Ids and links with the new ones, and what was added and left out."""
+    pairs, texts, tags = new
     way = run.config.encoder or run.config.new_items
     able = way is not None and run.config.text is not None and run.texts is not None
     unknown = [name for name in pairs["item"].unique(maintain_order=True) if name not in run.items]
@@ -86,7 +104,8 @@ def grow(run: SavedRun, pairs: pl.DataFrame, texts: dict[str, str]) -> tuple[Gro
     fresh = sp.csr_matrix(links - links.multiply(train))
     fresh.eliminate_zeros()
     known = None if run.texts is None else [*run.texts, *(texts.get(name, "") for name in added)]
-    grown = Grown(users, items, _union(train, links), _union(seen, links), known, fresh)
+    labels = None if run.tags is None else (*run.tags, *(tags.get(name, ()) for name in added))
+    grown = Grown(users, items, _union(train, links), _union(seen, links), known, labels, fresh)
     return grown, {
         "users_added": len(new_users),
         "items_added": len(added),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnnseg.baselines import ImplicitALS, als
+from gnnseg.baselines import ImplicitALS
 from gnnseg.graph import BipartiteGraph
-from gnnseg.scoring import DotProduct
+from gnnseg.scoring import Factors, factors
 from tests.graphs import from_dense, random_matrix, with_isolated
 
 GRAPHS = [from_dense(random_matrix(25, 14)), with_isolated()]
@@ -14,7 +14,7 @@ GRAPHS = [from_dense(random_matrix(25, 14)), with_isolated()]
 
 def fitted(graph: BipartiteGraph, **settings: float) -> tuple[np.ndarray, np.ndarray]:
     scorer = ImplicitALS(**settings).fit(graph)  # type: ignore[arg-type]
-    assert isinstance(scorer, DotProduct)
+    assert isinstance(scorer, Factors)
     return scorer.users.double().numpy(), scorer.items.double().numpy()
 
 
@@ -66,6 +66,6 @@ def test_every_iteration_lowers_the_loss() -> None:
 @pytest.mark.parametrize("values", [1, 40, 300])
 def test_batches_change_nothing(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fitted(GRAPHS[0], dim=4)
-    monkeypatch.setattr(als, "BATCH_VALUES", values)
+    monkeypatch.setattr(factors, "BATCH_VALUES", values)
     for table, expected in zip(fitted(GRAPHS[0], dim=4), whole, strict=True):
         np.testing.assert_allclose(table, expected, rtol=1e-3, atol=1e-4)

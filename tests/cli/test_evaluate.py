@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.cli.invoking import failure, invoke, output, printed
-from tests.runs import fit, on_data, saved_baseline, saved_run, trained, unsealed, write_data
+from tests.runs import fit, on_data, saved_baseline, saved_run, tagged_run, trained, unsealed, write_data
 
 
 def test_json() -> None:
@@ -42,6 +43,22 @@ def test_what_reranking_costs() -> None:
     assert "tail in lists" in text
     problem = failure("evaluate", saved_run(), "--popularity-penalty", 1)
     assert problem == "'popularity_penalty' must be at least 0 and below 1 (got 1.0)"
+
+
+def test_what_calibration_costs() -> None:
+    found = printed("evaluate", tagged_run(), "--calibration", 0.9)["reranking"]
+    tags = found["miscalibration"]
+    assert tags["after"] < 0.8 * tags["before"]
+    assert tags["difference"]["difference"] == pytest.approx(tags["after"] - tags["before"])
+    assert tags["difference"]["high"] < 0
+    fair = json.loads((tagged_run() / "fairness.json").read_text())
+    assert tags["before"] == pytest.approx(fair["calibration"]["mean"])
+    plain = printed("evaluate", tagged_run())["test"]["ndcg@10"]
+    assert found["cost"]["ndcg@10"]["difference"] == pytest.approx(found["metrics"]["ndcg@10"] - plain)
+    text = output("evaluate", tagged_run(), "--calibration", 0.9)
+    assert f"tags from the histories': {tags['before']:.3f} to {tags['after']:.3f}" in text
+    assert printed("evaluate", saved_run(), "--diversity", 0.5)["reranking"]["miscalibration"] is None
+    assert "keeps no tags of its items" in failure("evaluate", saved_run(), "--calibration", 0.5)
 
 
 def test_quiet() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from gnnseg.lists import write_lists
 from gnnseg.recommend import Recommender
 from tests.cli.invoking import failure, invoke, misuse, output, printed
-from tests.runs import ITEMS, USERS, contents, saved_baseline, saved_run
+from tests.runs import ITEMS, USERS, contents, older_factors, saved_baseline, saved_run
 
 
 def test_json() -> None:
@@ -92,9 +93,23 @@ def test_bad(arguments: list[str], problem: str, tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_baseline_with_vectors_of_users_knows_nobody_new() -> None:
-    run = saved_baseline("ImplicitALS")
-    assert "ImplicitALS has no vectors for new users" in failure("recommend", run, "--items", "i00")
+def test_lines(tmp_path: Path) -> None:
+    run = saved_run()
+    text = output("recommend", run, "--user", "1042", "-k", 2)
+    best = Recommender.load(run).recommend(["1042"], k=1)["1042"][0]
+    assert text.splitlines()[-1] == f"Next: gnnseg explain {run} --user 1042 --item {best.item}"
+    assert "score" in output(*shlex.split(text.splitlines()[-1].removeprefix("Next: gnnseg ")))
+    text = output("recommend", run, "--segment", 1, "-k", 2)
+    assert text.startswith("segment 1 as a whole")
+    assert "somebody new" not in text
+    assert output("recommend", run, "--items", "i00", "-k", 2).startswith("somebody new, segment ")
+
+
+def test_factors_know_somebody_new(tmp_path: Path) -> None:
+    (entry,) = printed("recommend", saved_baseline("ImplicitALS"), "--items", "i00,i04", "-k", 3)
+    assert len(entry["items"]) == 3
+    older = older_factors(tmp_path)
+    assert "ImplicitALS has no vectors for new users" in failure("recommend", older, "--items", "i00")
 
 
 @pytest.mark.parametrize(

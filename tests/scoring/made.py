@@ -10,6 +10,7 @@ import torch
 from gnnseg.scoring import (
     Constant,
     DotProduct,
+    Factors,
     Gated,
     GraphFilter,
     GroupNetworks,
@@ -49,6 +50,17 @@ MADE: dict[str, Scorer] = {
     "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
     "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
 }
+CONFIDENCE = 1 + 4.0 * HISTORIES.toarray()
+FOLDED = [
+    np.linalg.solve(
+        (WEIGHTS[:, :3].T * c) @ WEIGHTS[:, :3] + 0.5 * np.eye(3), (WEIGHTS[:, :3].T * c) @ (c > 1)
+    )
+    for c in CONFIDENCE
+]
+"""Equation 4 of Hu et al. 2008 for each user, in full and in float64."""
+MADE["Factors"] = Factors(
+    torch.from_numpy(np.array(FOLDED)).float(), torch.from_numpy(WEIGHTS[:, :3]), torch.tensor([0.5, 4.0])
+)
 MADE["Mixture"] = Mixture([MADE["DotProduct"], MADE["ItemGraph"]], torch.tensor([1.0, 0.5]))
 MADE["Mixture of mixtures"] = Mixture([MADE["Mixture"], MADE["GraphFilter"]], torch.tensor([1.0, 2.0]))
 MEMBERSHIPS = torch.tensor(

@@ -119,6 +119,7 @@ def _about(inputs: Inputs, anonymous: bool) -> dict[str, Any]:
         "parts": [part["name"] for part in parts if part],
         "metric": config.choose_by,
         "served": decision.get("served"),
+        "measured": "run before" if inputs.metrics.get("measured") else None,
         "config": config.to_yaml(),
         "seconds": environment.get("seconds") or {},
         "environment": {

@@ -75,7 +75,7 @@ def heat(inputs: Inputs) -> dict[str, Any] | None:
     """Lift of tags, or without tags of words, in each segment; None without segments or traits."""
     if inputs.saved.memberships is None:
         return None
-    tags = None if inputs.data is None else inputs.data.dataset.tags
+    tags = inputs.saved.tags if inputs.data is None else inputs.data.dataset.tags
     traits, kind = tag_matrix(tags), "genres"
     if traits is None:
         traits, kind = word_matrix(inputs.saved.texts), "words of the texts"

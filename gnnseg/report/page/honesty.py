@@ -18,19 +18,31 @@ WEAK = {
 
 def notes(inputs: Inputs, judged: dict[str, Any] | None) -> list[Note]:
     """Warnings, the gravest first; empty where there is nothing to warn of."""
-    found = []
+    measured = inputs.metrics.get("measured")
+    found = [] if measured is None else [_updated(measured)]
     if inputs.saved.memberships is not None:
         found += _served(inputs) + _structure(inputs) + _harmed(inputs, judged)
     if inputs.why_not:
-        found.append(
-            _note(
-                "Some parts are missing", f"{inputs.why_not}: genres, times and metrics by user are left out."
-            )
-        )
+        text = f"{inputs.why_not}: {_lost(inputs)} and metrics by user are left out."
+        found.append(_note("Some parts are missing", text))
     if judged is not None and judged["drawn"]:
         text = f"Metrics by segment and by user are of {judged['users']:,} test users drawn at random."
         found.append(_note("A sample of the users", text))
     return found
+
+
+def _lost(inputs: Inputs) -> str:
+    return "times" if inputs.saved.tags is not None else "genres, times"
+
+
+def _updated(measured: dict[str, Any]) -> Note:
+    text = (
+        f"Nothing is left to test it on: figures are those of {measured['run']}, which it was made from, on "
+        f"the {measured['interactions']:,} interactions that came next, ranked before they were folded in."
+    )
+    if measured["users"] is None:
+        text = "Too few known users came back to tell how well they were met; there are no figures."
+    return _note("An updated run", text)
 
 
 def _note(title: str, text: str) -> Note:

@@ -15,7 +15,7 @@ from gnnseg.checkpoint import SavedRun, graph_of, load_run, read_json
 from gnnseg.disclosure import MIN_USERS
 from gnnseg.errors import GnnsegError
 from gnnseg.graph import BipartiteGraph
-from gnnseg.prepared import Prepared, prepare
+from gnnseg.prepared import UPDATE, Prepared, prepare
 from gnnseg.scoring import strongest
 from gnnseg.tracking import Tracker
 
@@ -105,6 +105,8 @@ def read_inputs(folder: str | Path, tracker: Tracker | None = None) -> Inputs:
 
 
 def _data(saved: SavedRun, tracker: Tracker | None) -> tuple[Prepared | None, str]:
+    if (saved.folder / UPDATE).is_file():
+        return None, "The run is an update, and no config names the data that were folded into it"
     try:
         data = prepare(saved.config.dataset, torch.device("cpu"), tracker)
     except GnnsegError as error:

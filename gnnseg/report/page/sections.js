@@ -9,7 +9,7 @@ function heading() {
     el('div', {class: 'over'}, el('div', {}, el('h1', {}, bdi(`${RUN.name} on ${d.name}`)),
       el('p', {class: 'lead'}, bdi(`${plural(d.users, 'user')} and ${plural(d.items, 'item')}${d.train ? `, ${plural(d.train, 'training interaction')}` : ''}. ${RUN.parts.join(' + ')}.`))), themeButton()),
     DATA.notes.length ? el('div', {class: 'notes', role: 'note'}, DATA.notes.map(n => el('p', {class: 'note'}, el('strong', {}, n.title), bdi(n.text)))) : null,
-    el('div', {class: 'figures'}, shown3.map(m => figure(number(DATA.figures[m].mean), `test ${m}`, span(DATA.figures[m]))),
+    el('div', {class: 'figures'}, shown3.map(m => figure(number(DATA.figures[m].mean), RUN.measured ? `${m}, ${RUN.measured}` : `test ${m}`, span(DATA.figures[m]))),
       DATA.segments.length ? figure(DATA.segments.length, 'segments', `largest ${percent(Math.max(...shown.map(s => s.share), 0))} of users`) : null,
       DATA.test.coverage !== undefined ? figure(percent(DATA.test.coverage), 'of the catalogue recommended') : null,
       RUN.seconds.fit !== undefined ? figure(`${RUN.seconds.fit < 10 ? RUN.seconds.fit.toFixed(1) : Math.round(RUN.seconds.fit)} s`, 'to fit') : null));

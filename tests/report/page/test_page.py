@@ -7,6 +7,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,17 @@ from gnnseg.report.page.judged import global_scorer
 from gnnseg.report.page.layout import place
 from gnnseg.scoring import Gated
 from tests.cli.invoking import failure, invoke, printed
-from tests.runs import ITEMS, USERS, local_folder, local_run, saved_baseline, saved_run, trained, unsealed
+from tests.runs import (
+    GROUPS,
+    ITEMS,
+    USERS,
+    local_folder,
+    local_run,
+    saved_baseline,
+    saved_run,
+    trained,
+    unsealed,
+)
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -237,6 +248,45 @@ def test_command(tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == ("", "")
     assert failure("report", tmp_path / "absent").startswith("there is no run '")
     assert "it is a folder" in failure("report", saved_run(), "--out", tmp_path)
+
+
+def test_umap_is_given_directions_and_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Stub:
+        def __init__(self, **settings: Any) -> None:
+            given.update(settings)
+
+        def fit_transform(self, table: np.ndarray) -> np.ndarray:
+            given["table"] = table
+            return table[:, :2] * 40 - 7
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Stub))
+    users, items = torch.randn(9, 4), torch.randn(5, 4)
+    found = place(Embeddings(users, items), "umap")
+    unit = [torch.nn.functional.normalize(part, dim=1) for part in (users, items)]
+    table = torch.cat([part - part.mean(0) for part in unit]).numpy()
+    np.testing.assert_allclose(given.pop("table"), table, rtol=1e-5, atol=1e-6)
+    assert given == {"n_neighbors": 13, "random_state": 0}
+    assert found.shape == (14, 2)
+    for axis in range(2):
+        middle = np.abs(found[:, axis] - 0.5) < 0.49
+        assert np.corrcoef(found[middle, axis], table[middle, axis])[0, 1] == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_umap_places_everybody(tmp_path: Path) -> None:
+    """Near points are of one planted group, users and items alike, as umap-learn itself places them."""
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    text = write_page(saved_run(), tmp_path / "page.html", method="umap").read_text(encoding="utf-8")
+    assert re.search(r'"method": ?"UMAP"', text)
+    packed = re.search(r'"points": ?"([^"]+)"', text)
+    assert packed is not None
+    points = np.frombuffer(base64.b64decode(packed[1]), "<u2").reshape(-1, 2).astype(float)
+    group = np.concatenate([np.arange(USERS) % GROUPS, np.arange(ITEMS) % GROUPS])
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(len(points), np.inf))
+    near = np.argsort(distances, axis=1)[:, :5]
+    assert (group[near] == group[:, None]).mean() > 0.4  # 0.25 by chance
 
 
 def test_umap_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
