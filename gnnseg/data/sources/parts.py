@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from gnnseg.data.ids import IntArray
+from gnnseg.data.sources.limits import refuse_unbounded
 from gnnseg.data.sources.lines import Row, kind_of, malformed, place, without_malformed
 from gnnseg.data.sources.problems import KEPT, Problems
 from gnnseg.errors import DataError, unknown
@@ -152,6 +153,8 @@ def open_file(path: Path, columns: Sequence[str], *, as_text: bool) -> Part:
         state = _state(path)
         if not path.stat().st_size:
             raise pl.exceptions.NoDataError
+        if kind != "parquet":
+            refuse_unbounded(path)
         rows = _scan(path, kind, columns if as_text else ())
         names = rows.collect_schema().names()
     except pl.exceptions.NoDataError:

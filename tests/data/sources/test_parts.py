@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -160,12 +161,27 @@ def test_rows_keep_their_numbers_without_those_that_are_none(tmp_path: Path) -> 
     assert [row["row"] for row in numbers.first] == [2, 5]
 
 
-def test_zstd_cannot_tell_the_line(tmp_path: Path) -> None:
-    (tmp_path / "t.csv.zst").write_bytes(zstd(b"user,item,rating,time\na,b,1,1,1\n"))
-    with pytest.raises(DataError, match=r"cannot read '.*t\.csv\.zst': found more fields"):
-        load(tmp_path, "t.csv.zst")
-    with pytest.raises(DataError, match=r"cannot read '.*t\.csv\.zst': found more fields"):
-        load(tmp_path, "t.csv.zst", on_bad_rows="skip")
+@pytest.mark.parametrize("compress", [gzip.compress, zstd], ids=["gz", "zst"])
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (b"a,b,1,1,1", "line 4 must have at most the header's 4 fields"),
+        (b"a,\xff,1,1", "line 4 must be UTF-8"),
+        ("a,\ufffd,1,1,1".encode(), "line 4 must have at most the header's 4 fields"),
+        ("a,\ufffd,1,1\na,b,1,1,1".encode(), "line 5 must have at most the header's 4 fields"),
+        (b'a,"b,1,1', "line 5 must close its quotes"),
+    ],
+)
+def test_compressed_tables_tell_the_line(
+    tmp_path: Path, compress: Callable[[bytes], bytes], row: bytes, says: str
+) -> None:
+    name = f"t.csv.{'gz' if compress is gzip.compress else 'zst'}"
+    lines = [b"user,item,rating,time", b"a,b,1,1", b"d,b,1,1", row, b"c,e,1,1"]
+    (tmp_path / name).write_bytes(compress(b"\n".join(lines) + b"\n"))
+    with pytest.raises(DataError, match=rf"cannot read '.*{name}': {says}"):
+        load(tmp_path, name)
+    if "quotes" not in says and b"1,1\n" not in row:
+        assert load(tmp_path, name, on_bad_rows="skip").items.ids == ("b", "e")
 
 
 @pytest.mark.parametrize("times", [[1e300, 1, 2], [1.6e18, 1.6e18, 1e300, 1.6e18]])
