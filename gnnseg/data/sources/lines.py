@@ -6,6 +6,7 @@ import contextlib
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,6 +16,9 @@ import polars as pl
 
 from gnnseg.data.ids import IntArray
 from gnnseg.data.sources import limits
+
+DAMAGED = (OSError, EOFError, zlib.error, pl.exceptions.PolarsError)
+"""What a file raises that cannot be read, or unpacked, to its end."""
 
 _UNIT = "\x1f"  # separates nothing, as no table holds this character
 _NO_RECORD = {"field large": f"must have fields of at most {limits.LONGEST_LINE} characters"}
@@ -42,12 +46,10 @@ def kind_of(path: Path) -> str:
 
 
 def malformed(path: Path) -> Row | None:
-    """The first row of a csv, tsv or jsonl file that is malformed, or None where no such row is found.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    return next((row for row in _rows(path) if row.problem), None)
+    """The first row of a csv, tsv or jsonl file that is malformed, or None where no such row is found."""
+    with contextlib.suppress(*DAMAGED):
+        return next((row for row in _rows(path) if row.problem), None)
+    return None
 
 
 def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, Row]]]:
@@ -57,7 +59,7 @@ def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, R
         The copy, and the malformed rows with their places among all rows, from 0.
 
     Raises:
-        OSError: If the file cannot be read.
+        DAMAGED: If it cannot be read, or breaks off: the copy would lack rows.
     """
     copy = folder / f"whole.{kind_of(path)}"
     bad: list[tuple[int, Row]] = []
@@ -83,7 +85,7 @@ def _is_json(path: Path) -> bool:
 def _rows(path: Path) -> Iterator[Row]:
     if kind_of(path) == "parquet":
         return
-    with _opened(path) as file, contextlib.suppress(EOFError):
+    with _opened(path) as file:
         yield from _objects(file) if _is_json(path) else _records(file, kind_of(path) == "tsv")
 
 
@@ -118,13 +120,12 @@ def _zstd_lines(path: Path) -> Iterator[bytes]:
 
     try:
         whole = all(True for _ in scan("utf8"))
-    except pl.exceptions.PolarsError:
+    except DAMAGED:
         whole = False
-    with contextlib.suppress(pl.exceptions.PolarsError):  # told by what reads the table
-        for batch in scan("utf8" if whole else "utf8-lossy"):
-            for text in batch["line"]:
-                line = f"{text or ''}\n"
-                yield (line if whole else line.replace(_NO_UTF8, "\udcff")).encode(errors="surrogateescape")
+    for batch in scan("utf8" if whole else "utf8-lossy"):
+        for text in batch["line"]:
+            line = f"{text or ''}\n"
+            yield (line if whole else line.replace(_NO_UTF8, "\udcff")).encode(errors="surrogateescape")
 
 
 def _objects(file: Iterable[bytes]) -> Iterator[Row]:

@@ -125,6 +125,7 @@ def _shapes() -> dict[str, bytes]:
         "nothing in it.csv.gz": gzip.compress(b""),
         "bomb.csv.gz": gzip.compress(HEAD + b"1,a,4,10\n" * 100_000),
         "plain.csv.zst": GOOD,
+        "damaged.csv.zst": b"\x28\xb5\x2f\xfd,item,rating\n1,a,4,10\n",
         "empty.csv.zst": b"",
         "good.txt": GOOD,
         "good.jsonl": ROW.encode() + ROW.replace('"1"', '"2"').encode(),

@@ -14,6 +14,7 @@ import pytest
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.sources import Table, parts
 from gnnseg.errors import DataError
+from tests.data.sources.test_limits import zstandard
 from tests.data.sources.test_table import zstd
 
 ROWS = 60
@@ -182,6 +183,26 @@ def test_compressed_tables_tell_the_line(
         load(tmp_path, name)
     if "quotes" not in says and b"1,1\n" not in row:
         assert load(tmp_path, name, on_bad_rows="skip").items.ids == ("b", "e")
+
+
+@pytest.mark.parametrize(
+    ("compress", "damage"),
+    [(gzip.compress, "cut"), (gzip.compress, "flipped"), (zstandard, "cut")],  # without a checksum there
+    ids=["gz cut", "gz flipped", "zst cut"],
+)
+def test_rows_that_are_skipped_hide_no_damage(
+    tmp_path: Path, compress: Callable[[bytes], bytes], damage: str
+) -> None:
+    """A bad row at the beginning, and an end that cannot be unpacked: not a table of what comes before."""
+    rng = np.random.default_rng(0)
+    rows = b"".join(b"u%d,i%d,1,1\n" % (a, b) for a, b in rng.integers(1_000_000, size=(30_000, 2)))
+    content = compress(b"user,item,rating,time\na,b,1,1,1\n" + rows)
+    middle = len(content) // 2
+    broken = content[:middle] if damage == "cut" else content[:middle] + bytes(9) + content[middle + 9 :]
+    name = f"t.csv.{'gz' if compress is gzip.compress else 'zst'}"
+    (tmp_path / name).write_bytes(broken)
+    with pytest.raises(DataError, match=rf"cannot read '.*{name}'"):
+        load(tmp_path, name, on_bad_rows="skip")
 
 
 @pytest.mark.parametrize("times", [[1e300, 1, 2], [1.6e18, 1.6e18, 1e300, 1.6e18]])
