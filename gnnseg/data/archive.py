@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -78,6 +80,8 @@ def _sizes(archive: Path, opened: zipfile.ZipFile) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for entry in entries:
         name = entry.orig_filename
+        if not entry.filename:  # what begins with a zero byte has none either
+            raise _refused(archive, "it has an entry without a name")
         if _CLIMBS.search(name):
             raise _refused(archive, f"its entry {name[:80]!r} leads out of its folder")
         if stat.S_ISLNK(entry.external_attr >> 16):
@@ -125,6 +129,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
+        struct.error,
         EOFError,
         NotImplementedError,
         RuntimeError,

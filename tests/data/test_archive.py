@@ -154,6 +154,21 @@ class TestHostile:
         path = zipped(tmp_path / "a.zip", ("a", b"1"), ("a", b"2"))
         assert "is refused: it has two entries 'a'" in failure(path, "a")
 
+    def test_entry_without_a_name(self, archive: Path) -> None:
+        """Found by the fuzzer: a zero byte ends a name where it begins."""
+        content = archive.read_bytes()
+        place = content.index(b"data/", content.index(b"PK\x01\x02"))
+        archive.write_bytes(content[:place] + b"\0" + content[place + 1 :])
+        assert "is refused: it has an entry without a name" in failure(archive, "data/a.txt")
+
+    def test_damaged_lzma(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as opened:
+            opened.writestr("a", bytes(range(256)) * 9)
+        content = bytearray((tmp_path / "a.zip").read_bytes())
+        content[60:80] = b"\xff" * 20
+        (tmp_path / "a.zip").write_bytes(content)
+        assert "is not a zip archive that can be read" in failure(tmp_path / "a.zip", "a")
+
     def test_archive_in_an_archive_is_bytes(self, tmp_path: Path) -> None:
         """Its own entry, which leads out, is not looked at."""
         inner = zipped(tmp_path / "inner.zip", ("../a", b"1")).read_bytes()
