@@ -194,16 +194,21 @@ class Config(BaseModel):
             if spec is not None:
                 KINDS[key].create(spec)
         if self.encoder is not None:
-            features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
-            encoder = ENCODERS.create(self.encoder, 1, 2, features)
-            for spec in self.regularizers:
-                REGULARIZERS.create(spec).check(encoder)
-            if self.head is not None:
-                self._check_loss(HEADS.create(self.head, encoder.dim, 2))
+            self._check_encoder()
         for key, form in self.search.items():
             for value in space.ends(form):
                 self.with_settings({key: value})
         return self
+
+    def _check_encoder(self) -> None:
+        """Make encoder, regularizers and head once, without taking memory: a config may ask for any."""
+        with torch.device("meta"):
+            features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
+            encoder = ENCODERS.create(self.encoder or {}, 1, 2, features)
+            for spec in self.regularizers:
+                REGULARIZERS.create(spec).check(encoder)
+            if self.head is not None:
+                self._check_loss(HEADS.create(self.head, encoder.dim, 2))
 
     def _check_together(self) -> None:
         """Refuse parts that exclude or need one another."""

@@ -68,7 +68,7 @@ def read_member(archive: Path, member: str, limit: int = LIMIT) -> bytes:
                     content += chunk
         if max(sizes[member], len(content)) > most:
             raise DataError(
-                f"'{archive}': '{member}' unpacks to more than {most} bytes (got {sizes[member]})"
+                f"'{archive}': {member[:80]!r} unpacks to more than {most} bytes (got {sizes[member]})"
             )
         return bytes(content)
 
