@@ -60,6 +60,12 @@ def require(needed: int, what: str, instead: str, device: torch.device | None = 
         raise TooLargeError(f"{what} needs {_size(needed)}, {_size(free)} are available{where}; {instead}")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch has a class for devices, none for the CPU."""
+    on_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return on_cpu or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+
+
 def _size(number: int) -> str:
     """Bytes as they are read: exact and rounded."""
     return f"{number} bytes ({number / 2**30:.1f} GiB)"
