@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from gnnseg.components import Spec, describe
 from gnnseg.data import SOURCES, SPLITS, Filters
 from gnnseg.errors import ConfigError, unknown
-from gnnseg.files import configs_folder, dataset_folder
+from gnnseg.files import checked_name, configs_folder, dataset_folder
 from gnnseg.metrics import parse
 
 
@@ -37,6 +37,11 @@ class DatasetConfig(BaseModel):
     filters: Filters = Filters()
     split: dict[str, Any] = {"name": "Random"}
     metrics: tuple[str, ...] = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        return checked_name(name)
 
     @field_validator("source", "split", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from gnnseg.components import Kind
 from gnnseg.config.dataset import DatasetConfig, validated
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
+from gnnseg.files import checked_name
 from gnnseg.heads import HEADS, SegmentHead
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
@@ -169,6 +170,11 @@ class Config(BaseModel):
     choose_by: str = "ndcg@10"
     reference: Reference | None = None
     search: dict[str, Any] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        return checked_name(name)
 
     @field_validator(*KINDS, mode="before")
     @classmethod
