@@ -24,11 +24,12 @@ from gnnseg.files import write_json, write_text, writing
 from gnnseg.graph import BipartiteGraph
 from gnnseg.heads import HEADS
 from gnnseg.manifest import check_part, check_parts
-from gnnseg.model import SegmentRecommender
+from gnnseg.memory import require
+from gnnseg.model import SegmentRecommender, encoder_bytes
 from gnnseg.new_users import Prior
 from gnnseg.scoring import Scorer, rebuild
 from gnnseg.segments import SEGMENTERS
-from gnnseg.tensors import packed
+from gnnseg.tensors import check_histories, packed, shapes
 
 FORMAT = 1
 
@@ -85,6 +86,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If the file is missing or damaged.
     """
+    shapes(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -99,6 +101,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise CheckpointError(f"cannot read '{path}': it is nested too deeply") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
@@ -169,10 +173,21 @@ def load_run(folder: str | Path) -> SavedRun:
     shape = (header["users"], header["items"])
     state = {name.removeprefix("scorer."): t for name, t in tables.items() if name.startswith("scorer.")}
     try:
+        check_histories(tables, shape)
         scorer = rebuild(header["scorer"], state)
+        _check_sizes(header, scorer, tables)
         train, seen = (_unpacked(name, tables, shape) for name in ("train", "seen"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"'{path}' is damaged, or belongs to another run: {error}") from None
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        RecursionError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"'{path}' is damaged, or belongs to another run: {reason[:300]}") from None
     texts = folder / "texts.json"
     return SavedRun(
         folder=folder,
@@ -195,9 +210,10 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
         CheckpointError: If a file is missing or damaged, or the weights do not fit the config.
     """
     header = _header(folder)
+    check_part(folder / WEIGHTS)
+    _check_claims(folder / WEIGHTS, config, header)
     features = None if header["features"] is None else torch.zeros(header["items"], header["features"])
     encoder = ENCODERS.create(config.encoder or {}, header["users"], header["items"], features)
-    check_part(folder / WEIGHTS)
     model, tensors = SegmentRecommender(encoder), load_tensors(folder / WEIGHTS)
     if header["segments"] is not None and config.segmenter:
         model.segmenter = SEGMENTERS.create(config.segmenter)
@@ -211,6 +227,36 @@ def load_model(folder: Path, config: Config, graph: BipartiteGraph) -> SegmentRe
         reason = " ".join(str(error).split())
         raise CheckpointError(f"'{folder / WEIGHTS}' does not fit its config: {reason}") from None
     return model.eval()
+
+
+def _check_claims(path: Path, config: Config, header: Mapping[str, Any]) -> None:
+    """Compare what a model would take with the file of its weights, before it takes it.
+
+    Raises:
+        CheckpointError: If sizes in ``model.json`` or the config ask for other tensors than the file has.
+        TooLargeError: If they do not fit into memory.
+    """
+    known, sizes = shapes(path), (header["users"], header["items"])
+    segments, features = header["segments"], header["features"]
+    for name, claimed in (
+        ("encoder.item_features", (sizes[1], features)),
+        ("segmenter.memberships", (sizes[0], segments)),
+    ):
+        if name in known and known[name].sizes != claimed:
+            raise CheckpointError(
+                f"'{path}' does not fit its config: {name} must be {claimed} (got {known[name].sizes})"
+            )
+    wide = 0 if features is None or "encoder.item_features" in known else features
+    needed = (
+        4 * (sizes[1] * (features or 0) + sizes[0] * (segments or 0)) + 24 * wide**2
+    )  # and their components
+    require(needed, f"the model of '{path.parent}'", "use a larger machine, or train it again")
+    needed, there = (
+        encoder_bytes(config.encoder or {}, *sizes, features),
+        sum(s.num_bytes for s in known.values()),
+    )
+    if needed is not None and needed > there:
+        raise CheckpointError(f"'{path}' does not fit its config: {needed} bytes are missing (got {there})")
 
 
 def save_prior(folder: Path, prior: Prior) -> None:
@@ -242,14 +288,33 @@ def graph_of(run: SavedRun) -> BipartiteGraph:
 
 def _header(folder: Path) -> dict[str, Any]:
     header = read_json(folder / "model.json")
-    if not isinstance(header, dict) or not {"format", "scorer", "users", "items"} <= header.keys():
+    sizes = ("users", "items", "features", "segments")
+    if not isinstance(header, dict) or not {"format", "scorer", *sizes} <= header.keys():
         raise CheckpointError(f"'{folder / 'model.json'}' does not describe a run of gnnseg")
     if header.get("format") != FORMAT:
         found = f"format {header.get('format')}"
         raise CheckpointError(
             f"'{folder}' was written by another version of gnnseg ({found}); train it again"
         )
+    for name in sizes:
+        if not (type(header[name]) is int and header[name] >= 0) and (
+            name in sizes[:2] or header[name] is not None
+        ):
+            raise CheckpointError(
+                f"'{folder / 'model.json'}': '{name}' must be a whole number (got {header[name]!r})"
+            )
     return dict(header)
+
+
+def _check_sizes(header: Mapping[str, Any], scorer: Scorer, tables: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError where the parts of a run do not have the sizes that it claims."""
+    memberships = tables.get("memberships")
+    segments = None if memberships is None else tuple(memberships.shape)
+    claimed = None if header["segments"] is None else (header["users"], header["segments"])
+    if scorer.num_items != header["items"]:
+        raise ValueError(f"it scores {scorer.num_items} items where 'model.json' has {header['items']}")
+    if segments != claimed:
+        raise ValueError(f"memberships are {segments} where 'model.json' has {claimed}")
 
 
 def _packed(name: str, matrix: sp.csr_matrix) -> dict[str, Tensor]:

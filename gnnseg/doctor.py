@@ -49,6 +49,7 @@ EXTRAS = {
     "report": ("umap",),
     "tracking": ("tensorboard", "wandb"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "fuzz": ("atheris",),
     "docs": ("mkdocs", "material", "mkdocstrings", "latex2mathml", "nbclient", "ipykernel"),
 }
 """Modules that each extra brings."""

@@ -31,6 +31,10 @@ class TrainingError(GnnsegError, RuntimeError):
     """Training that cannot go on, such as a loss that is not finite."""
 
 
+class TooLargeError(GnnsegError, MemoryError):
+    """Something that does not fit into memory, found before it was tried."""
+
+
 def unknown(noun: str, name: object, known: Iterable[str]) -> str:
     """Say that ``name`` is no known ``noun``, with the nearest name first or else all names."""
     names = sorted(known)
@@ -45,7 +49,8 @@ def unknown(noun: str, name: object, known: Iterable[str]) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """A text that came from a file and may have any length."""
+    """A text that came from a file and may have any length, and hold line ends or worse."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

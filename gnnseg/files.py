@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -15,7 +16,40 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from gnnseg.errors import GnnsegError
+from gnnseg.errors import ConfigError, GnnsegError
+
+_NAME = re.compile(r"[\w(][\w .,+=()@%&'~-]{0,99}(?<![ .])")
+
+
+def checked_name(name: str) -> str:
+    """A name that may become that of a folder: letters and digits of any script and a few signs, no path.
+
+    Raises:
+        ConfigError: If it holds anything else, such as a slash, or begins with a sign that hides or runs it.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "'name' must be 1 to 100 letters, digits, spaces or any of .,+=()@%&'~-_, begin with a letter, "
+            f"digit, _ or ( and not end with a space or dot (got {name[:120]!r})"
+        )
+    return name
+
+
+def inside(root: Path, name: str, instead: str) -> Path:
+    """The path of ``name`` in ``root``, links followed.
+
+    Args:
+        root: May be a link itself, as whoever gave it chose it.
+        name: Of a file or folder, there or not.
+        instead: What to do where it leads elsewhere.
+
+    Raises:
+        ConfigError: If it leads out of ``root``.
+    """
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(f"'{path}' leads out of '{root}', as a link or by its name; {instead}")
+    return path
 
 
 def home() -> Path:
@@ -41,11 +75,13 @@ def dataset_folder(name: str) -> Path:
     """Where the files of a shipped dataset are: ``<folder>/<name>``, or the folder itself without such a one.
 
     The folder is that of :func:`datasets_in`, else ``datasets`` in :func:`home`.
+
+    Raises:
+        ConfigError: If what has that name there is a link that leads elsewhere.
     """
     chosen = _data_dir.get()
-    if chosen is None:
-        return home() / "datasets" / name
-    return chosen / name if (chosen / name).is_dir() else chosen
+    found = inside(chosen or home() / "datasets", name, "give the folder with its files itself as --data-dir")
+    return found if chosen is None or found.is_dir() else chosen
 
 
 def configs_folder() -> Path:

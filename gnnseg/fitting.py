@@ -20,8 +20,9 @@ from gnnseg.gates import choose_gates, gated
 from gnnseg.graph import Embeddings
 from gnnseg.heads import HEADS
 from gnnseg.local import LOCAL_MODELS
+from gnnseg.memory import require
 from gnnseg.mixing import mix
-from gnnseg.model import SegmentRecommender
+from gnnseg.model import SegmentRecommender, encoder_bytes
 from gnnseg.new_users import Prior
 from gnnseg.newcomers import Newcomers
 from gnnseg.prepared import Prepared, item_features, item_terms
@@ -125,11 +126,13 @@ def fit_global(
 
     Raises:
         ConfigError: For a local model without validation.
+        TooLargeError: If the encoder's tables and what the optimizer keeps of them do not fit into memory.
     """
     _check_local(config, data)
     graph, dataset = data.graph, data.dataset
-    seed_torch(config.seed, "encoder")
     given = features if config.encoder_takes_text else None
+    _check_memory(config, data, given)
+    seed_torch(config.seed, "encoder")
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, given)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
@@ -224,6 +227,15 @@ def _check_local(config: Config, data: Prepared) -> None:
         raise ConfigError(
             "gates of a 'local' model are chosen on validation, which is empty; set 'valid' above 0"
         )
+
+
+def _check_memory(config: Config, data: Prepared, features: Tensor | None) -> None:
+    """Raise a TooLargeError if parameters, gradients, AdamW's two moments and the best state do not fit."""
+    width = None if features is None else features.shape[1]
+    tables = encoder_bytes(config.encoder or {}, data.dataset.num_users, data.dataset.num_items, width)
+    if tables is not None:
+        instead = "choose a smaller 'dim', or divide the users among processes (docs/scale.md)"
+        require(5 * tables, f"training {(config.encoder or {})['name']}", instead, data.graph.device)
 
 
 def _add_local(

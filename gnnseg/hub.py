@@ -55,11 +55,15 @@ def push(
 
     Raises:
         CheckpointError: If there is no finished run.
-        ConfigError: If ``repo`` is no name, or is public and ``public`` was not given.
+        ConfigError: If a file of the run is a link, or ``repo`` is no name, or is public and ``public`` was
+            not given.
         GnnsegError: If the hub refuses or is not reachable.
     """
     run = load_run(folder)
     files = [name for name in SENT if (run.folder / name).is_file()]
+    for name in files:
+        if (run.folder / name).is_symlink():  # a run of somebody else's making could send any file
+            raise ConfigError(f"'{run.folder / name}' is a link and is not sent; put the file itself there")
     api = _api()
     try:
         api.create_repo(repo, private=not public, exist_ok=True)

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from gnnseg.batch import Product
-from gnnseg.encoders import Encoder
+from gnnseg.encoders import ENCODERS, Encoder
 from gnnseg.graph import BipartiteGraph, Embeddings
 from gnnseg.heads import SegmentHead
 from gnnseg.scoring import DotProduct, Scorer
 from gnnseg.segments import Segmenter
+
+
+def encoder_bytes(
+    spec: Mapping[str, Any], num_users: int, num_items: int, num_features: int | None
+) -> int | None:
+    """Bytes of an encoder's parameters, found without taking any, or None where it cannot be made that way.
+
+    Args:
+        spec: A component of ``gnnseg.encoders``.
+        num_users: ``U``.
+        num_items: ``I``.
+        num_features: Features of an item, ``f``, or None without any.
+    """
+    try:
+        with torch.device("meta"):
+            features = None if num_features is None else torch.empty(num_items, num_features)
+            encoder = ENCODERS.create(spec, num_users, num_items, features)
+    except (NotImplementedError, RuntimeError, TypeError):  # an encoder that looks at numbers, which are none
+        return None
+    return sum(p.numel() * p.element_size() for p in encoder.parameters())
 
 
 class SegmentRecommender(nn.Module):

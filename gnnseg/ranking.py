@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,11 +10,14 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from gnnseg.errors import ConfigError
+from gnnseg.errors import ConfigError, TooLargeError
+from gnnseg.memory import out_of_memory
 from gnnseg.scoring import Scorer, history_pairs
 
 BLOCK_SCORES = 2**24
 """Scores held at once: 64 MiB of float32."""
+
+_log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
@@ -68,15 +72,15 @@ def top_k_blocks(
 
     Raises:
         ConfigError: If ``k`` is not between 1 and the number of items.
+        TooLargeError: If the scores of a single user do not fit into memory.
     """
     if not 1 <= k <= scorer.num_items:
         raise ConfigError(f"'k' must be between 1 and the number of items {scorer.num_items} (got {k})")
     device = scorer.device
     pairs = None if seen is None else _csr(seen, device)
     closed = None if allowed is None else ~allowed.to(device)
-    block = max(1, BLOCK_SCORES // scorer.num_items)
-    rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(device)
-    for some in rows.split(block) if len(rows) else ():
+
+    def best(some: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():
             found = scorer.score(some)
             if pairs is not None:
@@ -85,7 +89,43 @@ def top_k_blocks(
             if closed is not None:
                 found.masked_fill_(closed, -torch.inf)
             scores, items = torch.topk(found, k)
-        yield items, scores
+        return items, scores
+
+    rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(device)
+    yield from _in_blocks(best, rows, max(1, BLOCK_SCORES // scorer.num_items), scorer.num_items)
+
+
+def _in_blocks(
+    rank: Callable[[Tensor], tuple[Tensor, Tensor]], rows: Tensor, size: int, num_items: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rank ``size`` users at once, or fewer where memory runs out, down to one.
+
+    Raises:
+        TooLargeError: If one user is too many.
+    """
+    start = 0
+    while start < len(rows):
+        found = None
+        try:
+            found = rank(rows[start : start + size])
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        if found is not None:
+            yield found
+            start += size
+        elif size == 1:
+            raise TooLargeError(
+                f"the scores of one user for {num_items} items do not fit into the memory of {rows.device}; "
+                "use a larger device, or --device cpu"
+            )
+        else:  # the error is gone by now, and what it held with it
+            size //= 2
+            _log.warning(
+                "memory of %s ran out while ranking; going on with %d users at once", rows.device, size
+            )
+            if rows.device.type == "cuda":
+                torch.cuda.empty_cache()
 
 
 def _csr(matrix: sp.csr_matrix, device: torch.device) -> tuple[Tensor, Tensor]:

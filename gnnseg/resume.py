@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from gnnseg.environment import version
 from gnnseg.errors import CheckpointError, differences
 from gnnseg.files import sync_folder, to_json, writing
 from gnnseg.run_folder import RESUME_FILE
-from gnnseg.tensors import packed
+from gnnseg.tensors import packed, shapes
 
 FORMAT = 2
 """1 was two files, which a kill between them left useless."""
@@ -63,7 +64,11 @@ def load_resume(folder: Path, config: Config) -> tuple[dict[str, Tensor], dict[s
     if state.get("format") != FORMAT:
         raise CheckpointError(f"'{folder}' has format {state.get('format')}; this version reads {FORMAT}")
     _refuse_another(folder, config, state)
-    return load(data), state
+    shapes(path)
+    try:
+        return load(data), state
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"cannot read '{path}': {error}") from None
 
 
 def _sealed_state(path: Path, data: bytes) -> dict[str, Any]:
@@ -83,7 +88,12 @@ def _sealed_state(path: Path, data: bytes) -> dict[str, Any]:
             f"remove '{path.parent}' and train again"
         )
     length = int.from_bytes(data[:8], "little")
-    state: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
+    try:
+        state = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        state = None
+    if not isinstance(state, dict) or not isinstance(state.get("config", {}), dict):
+        raise CheckpointError(f"'{path}' describes no training; remove '{path.parent}' and train again")
     return state
 
 

@@ -66,6 +66,8 @@ def _locked(partial: Path, folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: If it cannot be made, or another process holds the lock.
     """
+    if partial.is_symlink():  # it would be emptied, wherever it leads
+        raise CheckpointError(f"'{partial}' is a link; remove it")
     try:
         partial.mkdir(parents=True, exist_ok=True)
         if sys.platform != "win32":
@@ -151,10 +153,12 @@ def refuse_existing(folder: Path) -> None:
     """Refuse a folder that something is in.
 
     Raises:
-        CheckpointError: If ``folder`` exists and is not empty, or is not a name to give.
+        CheckpointError: If ``folder`` exists and is not empty, is a link, or is not a name to give.
     """
     if folder.name in ("", ".."):
         raise CheckpointError(f"'{folder}' cannot be the folder of a run; give it a name")
+    if folder.is_symlink():
+        raise CheckpointError(f"'{folder}' is a link; remove it or choose another --out")
     try:
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:

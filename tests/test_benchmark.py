@@ -161,7 +161,13 @@ def test_what_results_say() -> None:
     assert found["dataset"] == data.describe() | {"name": "small"}
     assert found["protocol"]["metrics"] == METRICS
     assert found["protocol"]["chosen_on"] == "valid"
-    assert found["protocol"]["split"] == {"name": "Random", "valid": 0.15, "test": 0.15, "seed": 0}
+    assert found["protocol"]["split"] == {
+        "name": "Random",
+        "valid": 0.15,
+        "test": 0.15,
+        "seed": 0,
+        "order": "table",
+    }
     assert found["protocol"]["skipped_users"] == 0
     assert [model["name"] for model in found["models"]] == ["popular", "copy", "plain", "full"]
     for model in found["models"]:

@@ -219,6 +219,33 @@ class TestDamaged:
             load_run(copy).model()
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("name", ["users", "items", "features", "segments"])
+    @pytest.mark.parametrize("value", [10**12, -1, 1.5, "7", True, 10**7])
+    def test_sizes_that_are_not_there(self, copy: Path, name: str, value: object) -> None:
+        """Refused, and not before the memory that they ask for was taken."""
+        path = copy / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+        with pytest.raises(
+            GnnsegError, match=r"model\.json|fit its config|embeddings\.safetensors|needs .* bytes"
+        ):
+            load_run(copy).model()
+
+    def test_a_config_that_asks_for_more(self, copy: Path) -> None:
+        path = copy / "config.yaml"
+        text = path.read_text()
+        assert "\n  dim: 8\n" in text
+        path.write_text(text.replace("\n  dim: 8\n", "\n  dim: 1000000000\n"))
+        with pytest.raises(CheckpointError, match=r"does not fit its config: \d+ bytes are missing"):
+            load_run(copy).model()
+
+    @pytest.mark.parametrize("table", ["train.indices", "seen.indices", "train.indptr"])
+    def test_histories_that_lead_out(self, copy: Path, table: str) -> None:
+        path = copy / "embeddings.safetensors"
+        tables = load_file(path)
+        tables[table][-1] += 10**6
+        save_file(tables, path)
+        assert table.split(".")[0] in failure(copy)
+
     def test_a_format_of_the_future(self, copy: Path) -> None:
         header = json.loads((copy / "model.json").read_text())
         (copy / "model.json").write_text(json.dumps({**header, "format": 2}))

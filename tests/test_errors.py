@@ -7,6 +7,7 @@ from gnnseg.errors import (
     DataError,
     GnnsegError,
     NotFittedError,
+    TooLargeError,
     TrainingError,
     differences,
     unknown,
@@ -21,6 +22,7 @@ from gnnseg.errors import (
         (NotFittedError, RuntimeError),
         (CheckpointError, Exception),
         (TrainingError, RuntimeError),
+        (TooLargeError, MemoryError),
     ],
 )
 def test_hierarchy(error: type[Exception], builtin: type[Exception]) -> None:
@@ -31,7 +33,7 @@ def test_hierarchy(error: type[Exception], builtin: type[Exception]) -> None:
 
 def test_all_errors_are_deliberate() -> None:
     found = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
-    assert len(found) == 6
+    assert len(found) == 7
     assert all(issubclass(c, GnnsegError) for c in found)
 
 

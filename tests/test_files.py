@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 
 from gnnseg import files
-from gnnseg.errors import GnnsegError
-from gnnseg.files import configs_folder, home, to_json, write_json, write_text, writing
+from gnnseg.errors import ConfigError, GnnsegError
+from gnnseg.files import (
+    checked_name,
+    configs_folder,
+    dataset_folder,
+    datasets_in,
+    home,
+    inside,
+    to_json,
+    write_json,
+    write_text,
+    writing,
+)
 
 
 def test_writing(tmp_path: Path) -> None:
@@ -150,3 +161,75 @@ def test_installed_configs_come_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert configs_folder() == tmp_path / "configs"
     (tmp_path / "gnnseg" / "configs").mkdir(parents=True)
     assert configs_folder() == tmp_path / "gnnseg" / "configs"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["full", "café", "名前", "more steps", "views (2)", "a=b", "x.y", "_x", "(x)", "lr=0.01, 50%", "x" * 100],
+)
+def test_names(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "/etc",
+            "a\\b",
+            "C:x",
+            "a\nb",
+            "a\0",
+            ".hidden",
+            "-rf",
+            "=1+1",
+            " a",
+            "a ",
+        ),
+        *("a.", "~/x", "a*", "a|b", "$HOME", "`id`", "a\x1b[31m", "\u202egpj", "x" * 101),
+    ],
+)
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(ConfigError, match="'name' must be 1 to 100 letters") as caught:
+        checked_name(name)
+    assert str(caught.value).isprintable()
+
+
+class TestInside:
+    def test_where_nothing_leads_out(self, tmp_path: Path) -> None:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "root").symlink_to(tmp_path / "real")
+        (tmp_path / "real" / "b").symlink_to("a")
+        assert inside(tmp_path / "root", "a", "x") == tmp_path / "root" / "a"
+        assert inside(tmp_path / "root", "b", "x") == tmp_path / "root" / "b"
+
+    @pytest.mark.parametrize("target", ["../outside", "/etc", "..", "../root-2"])
+    def test_links_that_lead_out(self, tmp_path: Path, target: str) -> None:
+        root = tmp_path / "root"
+        root.mkdir()
+        (root / "a").symlink_to(target)
+        with pytest.raises(
+            ConfigError, match=r"root/a' leads out of '.*root', as a link or by its name; do so"
+        ):
+            inside(root, "a", "do so")
+
+    @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x"])
+    def test_names_that_lead_out(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ConfigError, match="leads out of"):
+            inside(tmp_path, name, "do so")
+
+    def test_folder_of_a_dataset(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "elsewhere").mkdir()
+        with datasets_in(tmp_path / "data"):
+            assert dataset_folder("gowalla") == tmp_path / "data"
+            (tmp_path / "data" / "gowalla").symlink_to(tmp_path / "elsewhere")
+            with pytest.raises(ConfigError, match="give the folder with its files itself as --data-dir"):
+                dataset_folder("gowalla")
+        with datasets_in(tmp_path / "data" / "gowalla"):
+            assert dataset_folder("gowalla") == tmp_path / "data" / "gowalla"

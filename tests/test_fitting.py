@@ -11,7 +11,7 @@ import torch
 from gnnseg import Recommender
 from gnnseg.checkpoint import load_run
 from gnnseg.config import Config, load_config
-from gnnseg.errors import ConfigError, DataError
+from gnnseg.errors import ConfigError, DataError, TooLargeError
 from gnnseg.fitting import Fitted, fit_global, fit_segmented
 from gnnseg.gates import choose_gates
 from gnnseg.heads import FiLM
@@ -221,3 +221,17 @@ def test_what_a_run_tells_of_a_local_model() -> None:
     assert result.segments is not None
     assert result.segments["num_segments"] == 3
     assert trained().metrics["local"] is None
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_training_is_refused_without_the_memory(text: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a step is taken: five times the parameters, which another count finds, too."""
+    content = on_data(PLAIN if not text else {**PLAIN, "text": {"name": "TfidfEncoder", "num_features": 6}})
+    model = fit(content).model
+    assert model is not None
+    needed = 5 * sum(p.numel() * 4 for p in model.encoder.parameters())
+    monkeypatch.setattr("gnnseg.memory.available", lambda device: needed)
+    fit(content)
+    monkeypatch.setattr("gnnseg.memory.available", lambda device: needed - 1)
+    with pytest.raises(TooLargeError, match=f"training LightGCN needs {needed} bytes .*; choose a smaller"):
+        fit(content)

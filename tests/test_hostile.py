@@ -210,10 +210,14 @@ class TestFuzz:
 class TestDeterminism:
     """Same seed, same data, said otherwise: the same figures."""
 
-    def metrics(self, folder: Path, rows: list[tuple[object, ...]], split: str) -> dict[str, Any]:
+    def metrics(
+        self, folder: Path, rows: list[tuple[object, ...]], split: str, **options: object
+    ) -> dict[str, Any]:
         folder.mkdir()
         source = {**DATA["source"], "time": "when", "items": None, "text": []}
-        path = write_data(folder, rows, "who,what,stars,when", source=source, split={"name": split})
+        path = write_data(
+            folder, rows, "who,what,stars,when", source=source, split={"name": split, **options}
+        )
         return fit(on_data(PLAIN, dataset=str(path))).metrics
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -230,6 +234,16 @@ class TestDeterminism:
         )
         assert first == second
 
+    @pytest.mark.parametrize("order", ["ids", "table"])
+    def test_another_order_of_rows_and_a_random_split(self, order: str, tmp_path: Path) -> None:
+        rows = self.rows()
+        backwards = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
+        first, second = (
+            self.metrics(tmp_path / name, some, "Random", order=order)
+            for name, some in (("a", rows), ("b", backwards))
+        )
+        assert (first == second) == (order == "ids")
+
     @pytest.mark.parametrize("split", ["Temporal", "Random"])
     def test_renamed_ids(self, split: str, tmp_path: Path) -> None:
         """Renamed so that they sort as before, as rows are numbered in the order of ids."""
@@ -241,20 +255,26 @@ class TestDeterminism:
         assert first == second
 
     @pytest.mark.slow
-    def test_another_process_and_hash_seed(self) -> None:
+    def test_another_process_and_hash_seed(self, tmp_path: Path) -> None:
+        """Metrics, weights of the model, tables of the scorer and ids: all bit for bit."""
         code = (
             "import sys, torch; torch.set_num_threads(1)\n"
-            "from gnnseg.files import to_json; from gnnseg.pipeline import fit\n"
+            "from pathlib import Path; from gnnseg.pipeline import run\n"
+            "from gnnseg.config import load_config\n"
             "from tests.runs import FULL, on_data\n"
-            "print(to_json(fit(on_data(FULL, name='full', dataset=sys.argv[1])).metrics))"
+            "run(load_config(on_data(FULL, name='full', dataset=sys.argv[1])), out=Path(sys.argv[2]))"
         )
         root = str(Path(__file__).parents[1])
         seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-        told = subprocess.run(
-            [sys.executable, "-c", code, dataset()],
+        subprocess.run(
+            [sys.executable, "-c", code, dataset(), str(tmp_path / "run")],
             capture_output=True,
             check=True,
             cwd=root,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
         )
-        assert json.loads(told.stdout) == json.loads(to_json(trained().metrics))
+        for name in ("model.safetensors", "embeddings.safetensors", "users.json", "items.json"):
+            assert (tmp_path / "run" / name).read_bytes() == (saved_run() / name).read_bytes()
+        told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+        assert told == json.loads((saved_run() / "metrics.json").read_text())
+        assert told["test"] == json.loads(to_json(trained().metrics))["test"]

@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from gnnseg import hub
 from gnnseg.recommend import Recommender
 from tests.cli.invoking import failure, invoke, output, printed
-from tests.runs import saved_run
+from tests.runs import saved_run, unsealed
 
 TOKEN = "hf_secretsecretsecret"
 
@@ -85,6 +85,16 @@ def test_no_token_in_any_error(stand_in: StandIn) -> None:
     stand_in.error = RuntimeError(f"no way\nwith {TOKEN} at all")
     problem = failure("push", saved_run(), "--repo", "me/small")
     assert problem == "cannot send to 'me/small': no way with *** at all"
+
+
+def test_a_link_is_not_sent(stand_in: StandIn, tmp_path: Path) -> None:
+    """Somebody else's run could name any file of this machine."""
+    run = unsealed(saved_run(), tmp_path / "run")
+    (tmp_path / "secret").write_text("secret")
+    (run / "history.jsonl").unlink()
+    (run / "history.jsonl").symlink_to(tmp_path / "secret")
+    assert "history.jsonl' is a link and is not sent" in failure("push", run, "--repo", "me/small")
+    assert not list(stand_in.folder.iterdir())
 
 
 def test_no_run(stand_in: StandIn, tmp_path: Path) -> None:

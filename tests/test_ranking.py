@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnnseg import ranking
-from gnnseg.errors import ConfigError
+from gnnseg.errors import ConfigError, TooLargeError
 from gnnseg.ranking import top_k
 from gnnseg.scoring import Constant, DotProduct, Scorer
 
@@ -135,3 +135,52 @@ def test_no_gradient_is_kept() -> None:
 def test_k_out_of_range(k: int) -> None:
     with pytest.raises(ConfigError, match=rf"'k' must be between 1 and the number of items 6 \(got {k}\)"):
         top_k(Table(np.ones((3, 6))), np.arange(3), k)
+
+
+class Small(Table):
+    """Scores so many users at once, and runs out of memory for more."""
+
+    def __init__(self, table: np.ndarray, most: int, error: type[BaseException]) -> None:
+        super().__init__(table)
+        self.most, self.error = most, error
+
+    def score(self, users: Tensor) -> Tensor:
+        if len(users) > self.most:
+            raise self.error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return super().score(users)
+
+
+class TestLittleMemory:
+    TABLE = np.random.default_rng(0).normal(size=(13, 7))
+
+    @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+    @pytest.mark.parametrize("most", [1, 2, 5, 13])
+    def test_blocks_shrink(self, most: int, error: type[BaseException]) -> None:
+        scorer = Small(self.TABLE, most, error)
+        items, scores = top_k(scorer, np.arange(13), 3)
+        expected_items, expected_scores = naive(self.TABLE, np.arange(13), 3, None)
+        assert np.array_equal(items, expected_items)
+        assert np.array_equal(scores, expected_scores)
+        assert sum(scorer.asked) == 13
+
+    def test_halves(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        monkeypatch.setattr(ranking, "BLOCK_SCORES", 8 * 7)
+        scorer = Small(self.TABLE, 3, torch.OutOfMemoryError)
+        top_k(scorer, np.arange(13), 3)
+        assert scorer.asked == [2] * 6 + [1]
+        assert [record.args[1] for record in caplog.records] == [4, 2]
+
+    def test_one_user_is_too_many(self) -> None:
+        with pytest.raises(TooLargeError, match="the scores of one user for 7 items do not fit into"):
+            top_k(Small(self.TABLE, 0, torch.OutOfMemoryError), np.arange(13), 3)
+
+    def test_other_errors_are_not_taken_for_it(self) -> None:
+        class Broken(Table):
+            def score(self, users: Tensor) -> Tensor:
+                self.asked.append(len(users))
+                raise RuntimeError("shapes do not match")
+
+        scorer = Broken(self.TABLE)
+        with pytest.raises(RuntimeError, match="shapes do not match"):
+            top_k(scorer, np.arange(13), 3)
+        assert scorer.asked == [13]

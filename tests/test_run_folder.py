@@ -85,3 +85,33 @@ def test_what_was_learned_before_it_diverged_is_kept(tmp_path: Path) -> None:
     with pytest.raises(TrainingError):
         fail(tmp_path / "run", TrainingError("no"), [RESUME_FILE])
     assert set(contents(tmp_path)) == {f".run.partial/{RESUME_FILE}"}
+
+
+class TestLinks:
+    """Nothing is emptied or written where a link leads."""
+
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "outside" / "precious").write_text("1")
+        return tmp_path / "outside"
+
+    @pytest.mark.parametrize("resume", [False, True])
+    def test_where_a_run_is_made(self, tmp_path: Path, outside: Path, resume: bool) -> None:
+        run = tmp_path / "run"
+        partial_folder(run).symlink_to(outside)
+        with pytest.raises(CheckpointError, match="' is a link; remove it"), unfinished(run, resume=resume):
+            pass
+        assert (outside / "precious").read_text() == "1"
+
+    @pytest.mark.parametrize("target", ["outside", "nowhere", "empty"])
+    @pytest.mark.usefixtures("outside")
+    def test_the_final_name(self, tmp_path: Path, target: str) -> None:
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "run").symlink_to(tmp_path / target)
+        with (
+            pytest.raises(CheckpointError, match="run' is a link; remove it or"),
+            unfinished(tmp_path / "run"),
+        ):
+            pass
+        assert not (tmp_path / "nowhere").exists()

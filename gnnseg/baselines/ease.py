@@ -8,7 +8,11 @@ import scipy.sparse as sp
 from gnnseg.baselines.base import ItemItem, weighted
 from gnnseg.components import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 from gnnseg.errors import DataError
+from gnnseg.memory import require
 from gnnseg.spectral import item_degrees, normalised
+
+INVERSION = 32
+"""Bytes an entry of the item-item matrix: the counts, their inverse, and a copy of both inside LAPACK."""
 
 CHUNK = 2**21
 """Entries of the item-item counts looked up at once."""
@@ -53,6 +57,7 @@ class EASE(ItemItem):
 
         Raises:
             DataError: If there are more items than ``max_items``.
+            TooLargeError: If the matrices do not fit into memory.
         """
         size = matrix.shape[1]
         if size > self.max_items:
@@ -60,16 +65,19 @@ class EASE(ItemItem):
                 f"EASE inverts a {size} x {size} matrix ({size**2 * 8 / 2**30:.0f} GiB); it is refused above "
                 f"{self.max_items} items; use SparseEASE, or raise 'max_items'"
             )
+        require(INVERSION * size**2, f"EASE's inverse of a {size} x {size} matrix", "use SparseEASE")
         links = normalised(matrix, self.user_exponent, self.item_exponent)
         counts = np.asarray((links.T @ weighted(links, user_weights)).todense(), dtype=np.float64)
         diagonal = np.diag_indices(size)
         counts[diagonal] += _penalty(counts[diagonal], self.regularization, self.dropout)
-        precision = np.linalg.inv(counts)
-        weights = precision / -np.diag(precision)
+        weights: np.ndarray = np.linalg.inv(counts)
+        del counts
+        weights /= -np.diag(weights)
         np.fill_diagonal(weights, 0.0)
         scale = item_degrees(matrix) ** self.item_exponent
-        found: np.ndarray = weights / scale[:, None] * scale
-        return found
+        weights /= scale[:, None]
+        weights *= scale
+        return weights
 
 
 class SparseEASE(ItemItem):

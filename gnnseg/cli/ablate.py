@@ -47,14 +47,15 @@ def ablate(
     from gnnseg.ablation import ablate as measure
     from gnnseg.cli.progress import tracker
     from gnnseg.config import load_config
-    from gnnseg.files import to_json
+    from gnnseg.files import inside, to_json
     from gnnseg.report import save_results
     from gnnseg.run_folder import free_folder, unfinished
 
     changes = {key: value for key, value in (("device", device), ("seed", seed)) if value is not None}
     loaded = load_config(config, overrides, **changes)
     chosen = None if only is None else [name.strip() for name in only.split(",") if name.strip()]
-    folder = out or free_folder(Path("ablations-out") / f"{loaded.dataset.name}-{loaded.name}")
+    name = f"{loaded.dataset.name}-{loaded.name}"
+    folder = out or free_folder(inside(Path("ablations-out"), name, "give another --out"))
     with unfinished(folder) as partial:
         results = measure(loaded, seeds=seeds, only=chosen, tracker=tracker(quiet))
         save_results(results, partial)

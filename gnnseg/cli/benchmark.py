@@ -42,12 +42,13 @@ def benchmark(
     from gnnseg.benchmark import benchmark as measure
     from gnnseg.cli.progress import tracker
     from gnnseg.config import load_dataset_config
-    from gnnseg.files import to_json
+    from gnnseg.files import inside, to_json
     from gnnseg.report import save_results
     from gnnseg.run_folder import free_folder, unfinished
 
     chosen = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
-    folder = out or free_folder(Path("benchmarks-out") / load_dataset_config(dataset).name)
+    name = load_dataset_config(dataset).name
+    folder = out or free_folder(inside(Path("benchmarks-out"), name, "give another --out"))
     with unfinished(folder) as partial:
         shown = tracker(quiet)
         results = measure(

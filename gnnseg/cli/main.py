@@ -31,6 +31,9 @@ COMMANDS = (
 )
 
 
+_LESS = "take a smaller batch_size or dim, fewer items, or another --device"
+
+
 class Commands(click.Group):
     """Loads a command's module when it is called; turns errors into one line."""
 
@@ -60,6 +63,12 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except GnnsegError as error:
             _fail(" ".join(str(error).split()), 1)
+        except (MemoryError, RuntimeError) as error:  # PyTorch's own are the latter
+            from gnnseg.memory import out_of_memory
+
+            if not out_of_memory(error):
+                raise
+            _fail(f"memory ran out: {' '.join(str(error).split())[:200]}; {_LESS}", 1)
         except KeyboardInterrupt as stopped:
             _fail("interrupted; nothing was written under a final name", exit_code(stopped))
         except BrokenPipeError:

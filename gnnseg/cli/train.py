@@ -66,7 +66,7 @@ def train(
     """
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config
-    from gnnseg.files import to_json
+    from gnnseg.files import inside, to_json
     from gnnseg.pipeline import run
     from gnnseg.ranks import connect
     from gnnseg.run_folder import finished_folder, free_folder, partial_folder
@@ -86,7 +86,7 @@ def train(
     else:
         changes |= {} if seed is None else {"seed": seed}
         loaded = load_config(config or DEFAULT_CONFIG, overrides, **changes)
-        out = out or free_folder(Path("runs") / loaded.name)
+        out = out or free_folder(inside(Path("runs"), loaded.name, "give another --out"))
     track = tuple(dict.fromkeys(track))
     told = Trackers([tracker(quiet), *(TRACKERS[name]() for name in track)])
     found = None

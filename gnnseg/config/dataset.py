@@ -13,8 +13,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from gnnseg.components import Spec, describe
 from gnnseg.data import SOURCES, SPLITS, Filters
 from gnnseg.errors import ConfigError, unknown
-from gnnseg.files import configs_folder, dataset_folder
+from gnnseg.files import checked_name, configs_folder, dataset_folder
 from gnnseg.metrics import parse
+
+MOST_BYTES = 2**22
+"""Of a YAML file."""
+
+MOST_NODES = 100_000
+"""Keys, values and lists of a YAML file."""
 
 
 class DatasetConfig(BaseModel):
@@ -37,6 +43,11 @@ class DatasetConfig(BaseModel):
     filters: Filters = Filters()
     split: dict[str, Any] = {"name": "Random"}
     metrics: tuple[str, ...] = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        return checked_name(name)
 
     @field_validator("source", "split", mode="before")
     @classmethod
@@ -100,7 +111,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: If it cannot be read or is no mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"'{path}' must have at most {MOST_BYTES} bytes (got {path.stat().st_size})")
+        content = _loaded(path.read_text(encoding="utf-8"))
+    except ConfigError:
+        raise
     except RecursionError:
         raise ConfigError(f"cannot read '{path}': it is nested too deeply") from None
     except (OSError, ValueError, yaml.YAMLError) as error:  # dates and numbers that are none are ValueErrors
@@ -109,6 +124,35 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"'{path}' must hold a mapping of keys to values (got {type(content).__name__})")
     return {str(key): value for key, value in content.items()}
+
+
+def _loaded(text: str) -> Any:
+    """What :func:`yaml.safe_load` gives, if it is not larger than the text looks.
+
+    Raises:
+        ValueError: If aliases multiply it beyond measure, as in the "billion laughs".
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None and _num_nodes(node, {}) > MOST_NODES:
+            raise ValueError(f"it must have at most {MOST_NODES} values, aliases followed")
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _num_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """Nodes under one, those of an alias each time; one that holds itself has no end."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1
+        inner = (
+            node.value if isinstance(node, yaml.SequenceNode) else [n for pair in node.value for n in pair]
+        )
+        known[id(node)] = 1 + sum(_num_nodes(n, known) for n in inner)
+    return known[id(node)]
 
 
 def validated(model: type[Any], content: Mapping[str, Any], where: str) -> Any:

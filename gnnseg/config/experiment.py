@@ -24,6 +24,7 @@ from gnnseg.components import Kind
 from gnnseg.config.dataset import DatasetConfig, validated
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
+from gnnseg.files import checked_name
 from gnnseg.heads import HEADS, SegmentHead
 from gnnseg.local import LOCAL_MODELS
 from gnnseg.losses import LOSSES
@@ -170,6 +171,11 @@ class Config(BaseModel):
     reference: Reference | None = None
     search: dict[str, Any] = {}
 
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        return checked_name(name)
+
     @field_validator(*KINDS, mode="before")
     @classmethod
     def _resolve(cls, spec: Any, info: Any) -> Any:
@@ -198,16 +204,21 @@ class Config(BaseModel):
         for spec in self.terms:
             BASELINES.create(spec)
         if self.encoder is not None:
-            features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
-            encoder = ENCODERS.create(self.encoder, 1, 2, features)
-            for spec in self.regularizers:
-                REGULARIZERS.create(spec).check(encoder)
-            if self.head is not None:
-                self._check_loss(HEADS.create(self.head, encoder.dim, 2))
+            self._check_encoder()
         for key, form in self.search.items():
             for value in space.ends(form):
                 self.with_settings({key: value})
         return self
+
+    def _check_encoder(self) -> None:
+        """Make encoder, regularizers and head once, without taking memory: a config may ask for any."""
+        with torch.device("meta"):
+            features = torch.zeros(2, 1) if self.encoder_takes_text else None  # an encoder may refuse any
+            encoder = ENCODERS.create(self.encoder or {}, 1, 2, features)
+            for spec in self.regularizers:
+                REGULARIZERS.create(spec).check(encoder)
+            if self.head is not None:
+                self._check_loss(HEADS.create(self.head, encoder.dim, 2))
 
     def _check_together(self) -> None:
         """Refuse parts that exclude or need one another."""

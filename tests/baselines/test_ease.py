@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from gnnseg.baselines import EASE, SparseEASE
-from gnnseg.errors import DataError
+from gnnseg.errors import DataError, TooLargeError
 from gnnseg.graph import BipartiteGraph
 from tests.graphs import from_dense, random_matrix, with_isolated
 
@@ -35,6 +37,28 @@ def test_equals_a_ridge_regression_for_each_item(graph: BipartiteGraph, regulari
     np.testing.assert_allclose(scorer.weights.numpy(), expected, rtol=1e-4, atol=1e-7)
     found = scorer.score(torch.arange(graph.num_users)).numpy()
     np.testing.assert_allclose(found, graph.biadjacency().toarray() @ expected, rtol=1e-4, atol=1e-6)
+
+
+def test_is_refused_without_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 32 * GRAPH.num_items**2
+    monkeypatch.setattr("gnnseg.memory.available", lambda device: needed)
+    EASE().fit(GRAPH)
+    monkeypatch.setattr("gnnseg.memory.available", lambda device: needed - 1)
+    with pytest.raises(TooLargeError, match=f"needs {needed} bytes .*, {needed - 1} bytes .*; use Sparse"):
+        EASE().fit(GRAPH)
+
+
+def test_memory_is_estimated() -> None:
+    """What NumPy takes is no more; LAPACK's own copies, which are not counted here, are half of it."""
+    graph = from_dense(random_matrix(400, 300))
+    tracemalloc.start()
+    try:
+        EASE().item_weights(graph.biadjacency())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 300**2
+    assert peak > 14 * 300**2
 
 
 def test_an_item_does_not_speak_for_itself() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 
 import gnnseg
 from gnnseg.cli import main
 from gnnseg.cli.main import COMMANDS
-from tests.cli.invoking import invoke, misuse, output
+from tests.cli.invoking import failure, invoke, misuse, output
 from tests.runs import saved_run
 
 
@@ -131,3 +132,27 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     result = invoke("evaluate", saved_run())
     assert result.exit_code == 130
     assert result.stderr == "Error: interrupted; nothing was written under a final name\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("9 bytes"), torch.OutOfMemoryError("CUDA\n9 bytes"), RuntimeError("can't allocate memory")],
+)
+def test_memory_that_runs_out_is_one_line(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gnnseg.checkpoint.load_run", evaluate)
+    text = " ".join(str(error).split())
+    assert failure("evaluate", saved_run()) == (
+        f"memory ran out: {text}; take a smaller batch_size or dim, fewer items, or another --device"
+    )
+
+
+def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("gnnseg.checkpoint.load_run", evaluate)
+    with pytest.raises(RuntimeError, match="a bug"):
+        invoke("evaluate", saved_run())

@@ -22,6 +22,8 @@ class TestBadContent:
         ("changes", "problem"),
         [
             ({"encoder": "LightGNC"}, "unknown encoder 'LightGNC'; did you mean 'LightGCN'?"),
+            ({"name": "../../etc"}, "'name' must be 1 to 100 letters"),
+            ({"name": ""}, "(got '')"),
             ({"loss": "bpr"}, "unknown loss 'bpr'; did you mean 'BPR'?"),
             ({"sampler": "Popular"}, "unknown sampler 'Popular'; did you mean 'Popularity'?"),
             ({"regularizers": ["SimGLC"]}, "unknown regularizer 'SimGLC'; did you mean 'SimGCL'?"),

@@ -35,6 +35,30 @@ def divide(split: Split, dataset: Dataset) -> Parts:
 
 
 @properties
+@given(st.builds(Random, valid=shares, test=shares, order=st.just("ids")), st.integers(0, 9))
+def test_random_by_ids_does_not_know_the_order_of_rows(split: Random, seed: int) -> None:
+    """The same pairs shuffled: each is in the same part; by the table's order it need not be."""
+    rng = np.random.default_rng(seed)
+    rows = [(user, item) for user in range(4) for item in range(6) if rng.random() < 0.8]
+    shuffled = [rows[place] for place in rng.permutation(len(rows))]
+    dataset, other = make(rows), make(shuffled)
+    assume(len(dataset.interactions) == len(rows))
+    found, again = (
+        dict(zip(zip(d.interactions.users, d.interactions.items, strict=True), split.assign(d), strict=True))
+        for d in (dataset, other)
+    )
+    assert found == again
+
+
+def test_random_is_drawn_as_rows_stand_unless_it_is_said() -> None:
+    """Pairs in the order of their ids are divided alike by both; others are not."""
+    rows = [(user, item) for user in range(5) for item in range(100)]
+    for given_rows, alike in ((rows, True), (rows[::-1], False)):
+        by_table, by_ids = (Random(order=order).assign(make(given_rows)) for order in ("table", "ids"))
+        assert np.array_equal(by_table, by_ids) == alike
+
+
+@properties
 @given(splits, datasets())
 def test_parts_are_disjoint_and_cover(split: Split, dataset: Dataset) -> None:
     parts = divide(split, dataset)

@@ -13,6 +13,7 @@ from gnnseg.data.dataset import Dataset
 from gnnseg.data.ids import IdMap
 from gnnseg.data.interactions import Interactions
 from gnnseg.data.sources.base import Source
+from gnnseg.data.sources.limits import refuse_unbounded
 from gnnseg.errors import DataError
 
 
@@ -59,11 +60,12 @@ def _read(path: Path) -> npt.NDArray[np.int64]:
     """All pairs of one file, ``[n, 2]``.
 
     Raises:
-        DataError: If it cannot be read or a line holds anything but integers.
+        DataError: If it cannot be read, or a line holds anything but integers or is too long.
     """
     opened = gzip.open if path.suffix == ".gz" else open
     rows: list[npt.NDArray[np.int64]] = []
     try:
+        refuse_unbounded(path)
         with opened(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 user, *items = _integers(line, path, number) or [0]

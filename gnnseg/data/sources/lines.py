@@ -6,15 +6,24 @@ import contextlib
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from gnnseg.data.ids import IntArray
+from gnnseg.data.sources import limits
 
-_LONGEST = 2**31 - 1  # characters of a csv field, as the csv module wants a limit
+DAMAGED = (OSError, EOFError, zlib.error, pl.exceptions.PolarsError)
+"""What a file raises that cannot be read, or unpacked, to its end."""
+
+_UNIT = "\x1f"  # separates nothing, as no table holds this character
+_NO_RECORD = {"field large": f"must have fields of at most {limits.LONGEST_LINE} characters"}
+_BATCH = 100_000  # lines held at once
+_NO_UTF8 = "\ufffd"  # what polars reads where there is none
 
 
 class Row(NamedTuple):
@@ -37,12 +46,10 @@ def kind_of(path: Path) -> str:
 
 
 def malformed(path: Path) -> Row | None:
-    """The first row of a csv, tsv or jsonl file that is malformed, or None where no such row is found.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    return next((row for row in _rows(path) if row.problem), None)
+    """The first row of a csv, tsv or jsonl file that is malformed, or None where no such row is found."""
+    with contextlib.suppress(*DAMAGED):
+        return next((row for row in _rows(path) if row.problem), None)
+    return None
 
 
 def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, Row]]]:
@@ -52,7 +59,7 @@ def without_malformed(path: Path, folder: Path) -> tuple[Path, list[tuple[int, R
         The copy, and the malformed rows with their places among all rows, from 0.
 
     Raises:
-        OSError: If the file cannot be read.
+        DAMAGED: If it cannot be read, or breaks off: the copy would lack rows.
     """
     copy = folder / f"whole.{kind_of(path)}"
     bad: list[tuple[int, Row]] = []
@@ -76,11 +83,49 @@ def _is_json(path: Path) -> bool:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    if path.name.lower().endswith(".zst") or kind_of(path) == "parquet":
-        return  # the standard library of Python 3.11 has no zstd, and parquet has no lines
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    with opened(path, "rb") as file, contextlib.suppress(EOFError):
+    if kind_of(path) == "parquet":
+        return
+    with _opened(path) as file:
         yield from _objects(file) if _is_json(path) else _records(file, kind_of(path) == "tsv")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Iterable[bytes]]:
+    """The lines of a file, plain or compressed."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"\x28\xb5\x2f\xfd":
+        yield _zstd_lines(path)
+        return
+    opened = gzip.open if start[:2] == b"\x1f\x8b" else open
+    with opened(path, "rb") as file:
+        yield file
+
+
+def _zstd_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a Zstandard file, by polars, as the standard library of Python 3.11 does not read them."""
+
+    def scan(encoding: Literal["utf8", "utf8-lossy"]) -> Iterator[pl.DataFrame]:
+        lines = pl.scan_csv(
+            path,
+            has_header=False,
+            separator=_UNIT,
+            quote_char=None,
+            schema={"line": pl.String},
+            truncate_ragged_lines=True,
+            encoding=encoding,
+            glob=False,
+        )
+        return lines.collect_batches(chunk_size=_BATCH, engine="streaming")
+
+    try:
+        whole = all(True for _ in scan("utf8"))
+    except DAMAGED:
+        whole = False
+    for batch in scan("utf8" if whole else "utf8-lossy"):
+        for text in batch["line"]:
+            line = f"{text or ''}\n"
+            yield (line if whole else line.replace(_NO_UTF8, "\udcff")).encode(errors="surrogateescape")
 
 
 def _objects(file: Iterable[bytes]) -> Iterator[Row]:
@@ -105,7 +150,7 @@ def _refuse(constant: str) -> None:
 
 def _records(file: Iterable[bytes], tabs: bool) -> Iterator[Row]:
     separator = "\t" if tabs else ","
-    csv.field_size_limit(_LONGEST)
+    csv.field_size_limit(limits.LONGEST_LINE)
     texts = (line.decode("utf-8", errors="surrogateescape") for line in file)
     reader = csv.reader(texts, delimiter=separator, strict=True)
     fields = 0
@@ -115,8 +160,8 @@ def _records(file: Iterable[bytes], tabs: bool) -> Iterator[Row]:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
-            cells, problem = [], "must close its quotes"
+        except csv.Error as error:
+            cells, problem = [], _NO_RECORD.get(str(error)[:11], "must close its quotes")
         fields = fields or len(cells)
         if len(cells) > fields:
             problem = f"must have at most the header's {fields} fields"

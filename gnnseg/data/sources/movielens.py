@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,14 +11,13 @@ import polars as pl
 
 from gnnseg import files
 from gnnseg.data import bundled
-from gnnseg.data.archive import read_member
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.download import Progress, fetch
 from gnnseg.data.ids import IdMap
 from gnnseg.data.interactions import Interactions
 from gnnseg.data.sources.base import Source
+from gnnseg.data.sources.members import Layout, csv_table, plain_table
 from gnnseg.data.sources.reading import align
-from gnnseg.errors import DataError
 
 Release = Literal["bundled", "100k", "1m", "20m", "32m", "latest-small", "latest"]
 
@@ -54,12 +52,10 @@ _OCCUPATIONS_1M = [
 # fmt: on
 _NO_GENRES = frozenset({"(no genres listed)", "unknown"})
 
-_UNIT = "\x1f"  # stands for the separator "::" of the 1M release; no title holds this character
-_Type = type[pl.DataType]
 _CSV_NAMES = {"user": "userId", "item": "movieId", "time": "timestamp"}
-_RATINGS: Mapping[str, _Type] = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
-_MOVIES: Mapping[str, _Type] = {"item": pl.Int64, "title": pl.String, "genres": pl.String}
-_USERS: Mapping[str, _Type] = {
+_RATINGS: Layout = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
+_MOVIES: Layout = {"item": pl.Int64, "title": pl.String, "genres": pl.String}
+_USERS: Layout = {
     "user": pl.Int64,
     **dict.fromkeys(("gender", "age", "occupation", "zip"), pl.String),
 }
@@ -139,9 +135,9 @@ def _bundled() -> _Tables:
 
 
 def _read_100k(archive: Path, folder: str) -> _Tables:
-    ratings = _plain(archive, f"{folder}/u.data", _RATINGS, "\t")
+    ratings = plain_table(archive, f"{folder}/u.data", _RATINGS, "\t")
     layout = dict.fromkeys(("item", "title", "released", "video", "address", *_GENRES_100K), pl.String)
-    movies = _plain(archive, f"{folder}/u.item", {**layout, "item": pl.Int64}, "|").select(
+    movies = plain_table(archive, f"{folder}/u.item", {**layout, "item": pl.Int64}, "|").select(
         "item",
         pl.when(pl.col("title") != "unknown").then("title").alias("title"),
         pl.concat_str(
@@ -151,76 +147,27 @@ def _read_100k(archive: Path, folder: str) -> _Tables:
         ).alias("genres"),
     )
     order = ("user", "age", "gender", "occupation", "zip")
-    users = _plain(archive, f"{folder}/u.user", {column: _USERS[column] for column in order}, "|")
+    users = plain_table(archive, f"{folder}/u.user", {column: _USERS[column] for column in order}, "|")
     return _Tables(ratings, movies, users)
 
 
 def _read_1m(archive: Path, folder: str) -> _Tables:
     jobs = {str(code): name for code, name in enumerate(_OCCUPATIONS_1M)}
-    users = _plain(archive, f"{folder}/users.dat", _USERS, "::").with_columns(
+    users = plain_table(archive, f"{folder}/users.dat", _USERS, "::").with_columns(
         pl.col("age").replace(_AGES_1M), pl.col("occupation").replace(jobs)
     )
     return _Tables(
-        _plain(archive, f"{folder}/ratings.dat", _RATINGS, "::"),
-        _plain(archive, f"{folder}/movies.dat", _MOVIES, "::"),
+        plain_table(archive, f"{folder}/ratings.dat", _RATINGS, "::"),
+        plain_table(archive, f"{folder}/movies.dat", _MOVIES, "::"),
         users,
     )
 
 
 def _read_csvs(archive: Path, folder: str) -> _Tables:
     return _Tables(
-        _csv(archive, f"{folder}/ratings.csv", _RATINGS), _csv(archive, f"{folder}/movies.csv", _MOVIES)
+        csv_table(archive, f"{folder}/ratings.csv", _RATINGS, _CSV_NAMES),
+        csv_table(archive, f"{folder}/movies.csv", _MOVIES, _CSV_NAMES),
     )
-
-
-def _plain(archive: Path, member: str, layout: Mapping[str, _Type], separator: str) -> pl.DataFrame:
-    """A member without header and quotes, in Latin-1, as the old releases have it."""
-    content = read_member(archive, member)
-    if separator == "::":
-        separator, content = _UNIT, content.replace(b"::", _UNIT.encode())
-    if not content.isascii():
-        content = content.decode("latin-1").encode()
-    with _reading(archive, member):
-        frame = pl.read_csv(
-            content, has_header=False, schema=dict(layout), separator=separator, quote_char=None
-        )
-    return _without_gaps(frame, archive, member)
-
-
-def _csv(archive: Path, member: str, layout: Mapping[str, _Type]) -> pl.DataFrame:
-    """A member with header and quotes, in UTF-8, as the new releases have it."""
-    there = [_CSV_NAMES.get(column, column) for column in layout]
-    content = read_member(archive, member)
-    with _reading(archive, member):
-        frame = pl.read_csv(
-            content, columns=there, schema_overrides=dict(zip(there, layout.values(), strict=True))
-        )
-    renamed = frame.select(pl.col(_CSV_NAMES.get(column, column)).alias(column) for column in layout)
-    return _without_gaps(renamed, archive, member)
-
-
-@contextlib.contextmanager
-def _reading(archive: Path, member: str) -> Iterator[None]:
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"'{archive}': '{member}' is malformed: {reason}; delete it and fetch it again"
-        ) from None
-
-
-def _without_gaps(frame: pl.DataFrame, archive: Path, member: str) -> pl.DataFrame:
-    """The table without blank lines.
-
-    Raises:
-        DataError: If it is empty, or a number is missing.
-    """
-    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    gaps = frame.select(pl.col(pl.Int64, pl.Float64).is_null().any())
-    if frame.is_empty() or any(gaps.row(0)):
-        raise DataError(f"'{archive}': '{member}' is empty or lacks numbers; delete it and fetch it again")
-    return frame
 
 
 def _dataset(name: str, tables: _Tables) -> Dataset:

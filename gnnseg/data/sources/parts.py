@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from gnnseg.data.ids import IntArray
-from gnnseg.data.sources.lines import Row, kind_of, malformed, place, without_malformed
+from gnnseg.data.sources.limits import refuse_unbounded
+from gnnseg.data.sources.lines import DAMAGED, Row, kind_of, malformed, place, without_malformed
 from gnnseg.data.sources.problems import KEPT, Problems
 from gnnseg.errors import DataError, unknown
 
@@ -152,6 +153,8 @@ def open_file(path: Path, columns: Sequence[str], *, as_text: bool) -> Part:
         state = _state(path)
         if not path.stat().st_size:
             raise pl.exceptions.NoDataError
+        if kind != "parquet":
+            refuse_unbounded(path)
         rows = _scan(path, kind, columns if as_text else ())
         names = rows.collect_schema().names()
     except pl.exceptions.NoDataError:
@@ -185,11 +188,17 @@ def open_repaired(
     state = _state(path)
     try:
         copy, bad = without_malformed(path, folder)
-    except OSError as error:
+    except DAMAGED as error:
         raise DataError(f"cannot read '{path}': {_reason(error, path)}") from None
     if not bad:
         return open_file(path, columns, as_text=True)  # what fails, fails with its own message
-    whole = open_file(copy, columns, as_text=True)
+    if not copy.stat().st_size:
+        row = bad[0][1]
+        raise DataError(f"'{path}' has no row that is good: line {row.line} {row.problem}")
+    try:
+        whole = open_file(copy, columns, as_text=True)
+    except DataError as error:  # the copy is nothing that anybody knows
+        raise DataError(str(error).replace(f"'{copy}'", f"'{path}'")) from None
     for rule in dict.fromkeys(row.problem for _, row in bad):
         rows = [(number, row) for number, row in bad if row.problem == rule]
         first = [{"table": f"'{path}'", "row": n + 1, "line": row.line} for n, row in rows[:KEPT]]
@@ -250,8 +259,7 @@ def _reason(error: Exception, path: Path | None) -> str:
     """Why a file cannot be read: its first row that is none, or what polars says."""
     row: Row | None = None
     if path is not None and isinstance(error, pl.exceptions.PolarsError):
-        with contextlib.suppress(OSError):
-            row = malformed(path)
+        row = malformed(path)
     if row is not None:
         return f"line {row.line} {row.problem}"
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]

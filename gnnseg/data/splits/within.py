@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from gnnseg.components import NonNegativeInt, Probability
@@ -21,19 +23,29 @@ class Random(Split):
         valid: Share of each user's interactions for validation.
         test: Share for testing.
         seed: Seed of the division, apart from the seed of training.
+        order: In which order rows are drawn for: ``table``, as they stand in the source, or ``ids``, by users
+            and items, so that the same rows in another order are divided alike.
     """
 
     def __init__(
-        self, *, valid: Probability = 0.1, test: Probability = 0.1, seed: NonNegativeInt = 0
+        self,
+        *,
+        valid: Probability = 0.1,
+        test: Probability = 0.1,
+        seed: NonNegativeInt = 0,
+        order: Literal["table", "ids"] = "table",
     ) -> None:
         check_shares(valid, test)
         self.valid = valid
         self.test = test
         self.seed = seed
+        self.order = order
 
     def assign(self, dataset: Dataset) -> IntArray:
         """Part of each interaction, ``[n]``."""
         key = numpy_rng(self.seed, "split").random(len(dataset.interactions))
+        if self.order == "ids":
+            key[np.lexsort((dataset.interactions.items, dataset.interactions.users))] = key.copy()
         position, count = positions(dataset.interactions.users, key)
         kept = 1 + ((count >= 3) & (self.valid > 0))
         num_test = held_out(count, self.test, least=2, room=count - kept)

@@ -125,6 +125,7 @@ def _shapes() -> dict[str, bytes]:
         "nothing in it.csv.gz": gzip.compress(b""),
         "bomb.csv.gz": gzip.compress(HEAD + b"1,a,4,10\n" * 100_000),
         "plain.csv.zst": GOOD,
+        "damaged.csv.zst": b"\x28\xb5\x2f\xfd,item,rating\n1,a,4,10\n",
         "empty.csv.zst": b"",
         "good.txt": GOOD,
         "good.jsonl": ROW.encode() + ROW.replace('"1"', '"2"').encode(),
@@ -203,6 +204,10 @@ def configs() -> dict[str, bytes]:
         "self": b"encoder: &a [*a]\n",
         "self mapping": b"encoder: &a {name: *a}\n",
         "laughs": b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nencoder: *c\n",
+        "billion laughs": b"a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+        + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 12))
+        + b"dataset: movielens\nencoder: *a11\n",
+        "large": b"dataset: movielens\nbaseline: EASE\n#" + b"x" * 2**22,
         "list key": b"? [1, 2]\n: 3\n",
         "mapping key": b"? {a: 1}\n: 3\n",
         "null key": b"~: 3\n",

@@ -77,6 +77,20 @@ def test_table(name: str, tmp_path: Path) -> None:
     assert SAYS.get(name, "") in one_line(caught.value, name)
 
 
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - CLEAN))
+def test_table_without_its_bad_rows(name: str, tmp_path: Path) -> None:
+    """Either some rows are good, or one line says why none is."""
+    (tmp_path / name).write_bytes(TABLES[name])
+    table = Table(tmp_path, interactions=name, rating="rating", time="time", on_bad_rows="skip")
+    try:
+        found = len(table.load("x").interactions)
+    except DataError as error:
+        one_line(error, name)
+    else:
+        assert found
+        assert table.problems.total
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_lists(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(LISTS[name])

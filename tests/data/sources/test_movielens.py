@@ -168,13 +168,17 @@ def test_movie_that_the_archive_does_not_describe(known) -> None:
     assert load("20m").texts == ("Seven (1995). Crime", "")
 
 
+HEAD = "userId,movieId,rating,timestamp\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
         ("ratings.csv", "userId,movieId,rating\n1,2,3\n", "is malformed"),
-        ("ratings.csv", "userId,movieId,rating,timestamp\n1,x,3,4\n", "is malformed"),
-        ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,,4\n", "lacks numbers"),
-        ("ratings.csv", "userId,movieId,rating,timestamp\n", "is empty"),
+        ("ratings.csv", f"{HEAD}1,x,3,4\n", "line 2 must have a whole number as 'movieId' (got 'x')"),
+        ("ratings.csv", f"{HEAD}1,2,3,4\n\n1,2,,4\n", "line 4 must have a number as 'rating' (got '')"),
+        ("ratings.csv", f"{HEAD}1,2,3,4,5\n", "line 2 must have at most 4 fields (got 5)"),
+        ("ratings.csv", HEAD, "is empty"),
         ("movies.csv", "", "is malformed: empty CSV"),
     ],
 )
@@ -185,6 +189,14 @@ def test_malformed_member(known, name: str, text: str, says: str) -> None:
     assert str(caught.value).startswith(f"'{path}': 'ml-20m/{name}' ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_malformed_member_without_a_header(known) -> None:
+    known("1m", {"users.dat": "1::F::1::10::48067\n", "ratings.dat": "1::2::3::4\n1::2::three::4\n"})
+    with pytest.raises(
+        DataError, match=r"ratings\.dat' line 2 must have a number as 'rating' \(got 'three'\)"
+    ):
+        load("1m")
 
 
 def test_missing_member(known) -> None:

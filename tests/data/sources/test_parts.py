@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.sources import Table, parts
 from gnnseg.errors import DataError
+from tests.data.sources.test_limits import zstandard
 from tests.data.sources.test_table import zstd
 
 ROWS = 60
@@ -160,12 +162,47 @@ def test_rows_keep_their_numbers_without_those_that_are_none(tmp_path: Path) -> 
     assert [row["row"] for row in numbers.first] == [2, 5]
 
 
-def test_zstd_cannot_tell_the_line(tmp_path: Path) -> None:
-    (tmp_path / "t.csv.zst").write_bytes(zstd(b"user,item,rating,time\na,b,1,1,1\n"))
-    with pytest.raises(DataError, match=r"cannot read '.*t\.csv\.zst': found more fields"):
-        load(tmp_path, "t.csv.zst")
-    with pytest.raises(DataError, match=r"cannot read '.*t\.csv\.zst': found more fields"):
-        load(tmp_path, "t.csv.zst", on_bad_rows="skip")
+@pytest.mark.parametrize("compress", [gzip.compress, zstd], ids=["gz", "zst"])
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (b"a,b,1,1,1", "line 4 must have at most the header's 4 fields"),
+        (b"a,\xff,1,1", "line 4 must be UTF-8"),
+        ("a,\ufffd,1,1,1".encode(), "line 4 must have at most the header's 4 fields"),
+        ("a,\ufffd,1,1\na,b,1,1,1".encode(), "line 5 must have at most the header's 4 fields"),
+        (b'a,"b,1,1', "line 5 must close its quotes"),
+    ],
+)
+def test_compressed_tables_tell_the_line(
+    tmp_path: Path, compress: Callable[[bytes], bytes], row: bytes, says: str
+) -> None:
+    name = f"t.csv.{'gz' if compress is gzip.compress else 'zst'}"
+    lines = [b"user,item,rating,time", b"a,b,1,1", b"d,b,1,1", row, b"c,e,1,1"]
+    (tmp_path / name).write_bytes(compress(b"\n".join(lines) + b"\n"))
+    with pytest.raises(DataError, match=rf"cannot read '.*{name}': {says}"):
+        load(tmp_path, name)
+    if "quotes" not in says and b"1,1\n" not in row:
+        assert load(tmp_path, name, on_bad_rows="skip").items.ids == ("b", "e")
+
+
+@pytest.mark.parametrize(
+    ("compress", "damage"),
+    [(gzip.compress, "cut"), (gzip.compress, "flipped"), (zstandard, "cut")],  # without a checksum there
+    ids=["gz cut", "gz flipped", "zst cut"],
+)
+def test_rows_that_are_skipped_hide_no_damage(
+    tmp_path: Path, compress: Callable[[bytes], bytes], damage: str
+) -> None:
+    """A bad row at the beginning, and an end that cannot be unpacked: not a table of what comes before."""
+    rng = np.random.default_rng(0)
+    rows = b"".join(b"u%d,i%d,1,1\n" % (a, b) for a, b in rng.integers(1_000_000, size=(30_000, 2)))
+    content = compress(b"user,item,rating,time\na,b,1,1,1\n" + rows)
+    middle = len(content) // 2
+    broken = content[:middle] if damage == "cut" else content[:middle] + bytes(9) + content[middle + 9 :]
+    name = f"t.csv.{'gz' if compress is gzip.compress else 'zst'}"
+    (tmp_path / name).write_bytes(broken)
+    with pytest.raises(DataError, match=rf"cannot read '.*{name}'"):
+        load(tmp_path, name, on_bad_rows="skip")
 
 
 @pytest.mark.parametrize("times", [[1e300, 1, 2], [1.6e18, 1.6e18, 1e300, 1.6e18]])
