@@ -29,6 +29,11 @@ class Filters(BaseModel):
     min_user_items: NonNegativeInt = 1
     min_item_users: NonNegativeInt = 1
 
+    @property
+    def drops_repeats_only(self) -> bool:
+        """Whether all is kept of data without repeated pairs."""
+        return self.min_rating is None and max(self.min_user_items, self.min_item_users) <= 1
+
     def apply(self, dataset: Dataset) -> Dataset:
         """The filtered dataset, rows renumbered.
 

@@ -187,7 +187,7 @@ class Numbering:
         """The ids of some codes, in the order of their text, and the row of each of these codes, ``[c]``.
 
         Args:
-            used: Whether a code occurs, ``[c]``.
+            used: Whether a code occurs, ``[c]``; none after these do.
         """
         found = np.flatnonzero(used)
         names = pl.Series([self._names[place] for place in self._places[found]], dtype=pl.String)

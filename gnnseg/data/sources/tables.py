@@ -95,6 +95,10 @@ class Tables(Source):
             DataError: If it cannot be read or lacks a column.
         """
 
+    def files(self) -> list[Path]:
+        """The files that are read, if they are files."""
+        return []
+
     @abstractmethod
     def title(self, table: str) -> str:
         """What messages call a table."""
