@@ -51,9 +51,7 @@ class Ranges:
         """
         repeated = 0
         for file in self.files:
-            rows = file.read()
-            times = [rows["time"]] if "time" in (self.record.names or ()) else []
-            rows = rows[np.lexsort([*times, rows["item"], rows["user"]])]
+            rows = _by_pair(file.read())
             chosen = filters.one_each(rows["user"], rows["item"])
             repeated += int((~chosen).sum())
             file.replace(rows[chosen])
@@ -92,6 +90,19 @@ class Ranges:
             rows = rows[good]
             file.replace(rows)
         return rows
+
+
+def _by_pair(rows: np.ndarray) -> np.ndarray:
+    """Records ``[m]`` sorted by user, item, time if it is known, and where they stood."""
+    keys = rows["user"].astype(np.int64) * (int(rows["item"].max(initial=0)) + 1) + rows["item"]
+    order = np.argsort(keys, kind="stable")
+    rows, keys = rows[order], keys[order]
+    if "time" in (rows.dtype.names or ()):  # which only repeated pairs are sorted by, and these are few
+        same = keys[1:] == keys[:-1]
+        repeated = np.append(same, False) | np.append(False, same)
+        some = rows[repeated]
+        rows[repeated] = some[np.lexsort((some["time"], keys[repeated]))]
+    return rows
 
 
 def _counted(ranges: Iterable[np.ndarray], num_users: int, num_items: int) -> tuple[IntArray, IntArray]:

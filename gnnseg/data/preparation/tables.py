@@ -24,8 +24,8 @@ _NONE = np.empty(0, dtype=np.int64)
 def prepare_tables(source: Tables, filters: Filters, name: str, folder: Path) -> dict[str, int]:
     """Read, number, filter and sort tables into a folder, which means what is read and filtered in memory.
 
-    Memory holds the ids, 2.1 bytes a row, and a range of users; the disk up to 57 bytes a row until it is
-    done.
+    Memory holds the ids, about 3 bytes a row, and a range of users; the disk up to 57 bytes a row until it
+    is done.
 
     Args:
         source: The tables.
