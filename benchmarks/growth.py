@@ -2,6 +2,8 @@
 
     python benchmarks/growth.py --edges 1e6,1e7,1e8 --out benchmarks/results/growth-cpu.json
 
+With ``--mapped DIR`` the graph's matrix lies in files made there, and memory holds a block of it.
+
 A graph of ``n`` edges has ``n / 50`` users and ``n / 200`` items. Users' degrees follow a Pareto law, items
 are drawn by a shifted Zipf law and numbered at random, repeated pairs are drawn anew. A step scores a
 hundredth of the edges. Each size runs in a process of its own; generation, the building of the graph and the
@@ -11,9 +13,13 @@ step are timed apart, each with the peak of resident memory above what the proce
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -31,6 +37,7 @@ from gnnseg import environment
 from gnnseg.encoders import LightGCN
 from gnnseg.environment import describe
 from gnnseg.graph import BipartiteGraph
+from gnnseg.mapped import MappedGraph
 from gnnseg.seeding import numpy_rng, torch_rng
 
 USER_DEGREE, ITEM_DEGREE, BATCHES = 50, 200, 100
@@ -126,6 +133,15 @@ def measured(do: Callable[[], Any], device: torch.device) -> tuple[Any, dict[str
     return result, {"seconds": seconds, "peak_mb": peak(device) - before, "before_mb": before}
 
 
+def built(links: sp.csr_matrix, device: torch.device, mapped: Path | None) -> BipartiteGraph:
+    """The graph, in memory or with its matrix in files that last as long as the process."""
+    if mapped is None:
+        return BipartiteGraph(links, device)
+    folder = tempfile.mkdtemp(prefix="gnnseg-growth-", dir=mapped)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return MappedGraph(links, Path(folder))
+
+
 def child(options: argparse.Namespace) -> dict[str, Any]:
     """One size."""
     device = environment.find_device(options.device)
@@ -133,7 +149,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     cpu = torch.device("cpu")
     links, generate = measured(lambda: power_law(int(float(options.child))), cpu)
-    graph, build = measured(lambda: BipartiteGraph(links, device), cpu)
+    graph, build = measured(lambda: built(links, device, options.mapped), cpu)
     step = training_step(graph, options.dim, options.layers)
     _, first = measured(step, device)  # allocates gradients and moments
     seconds = []
@@ -164,6 +180,7 @@ def child(options: argparse.Namespace) -> dict[str, Any]:
         "first_step": first,
         "step_seconds": float(np.median(seconds)),
         "step_bytes": step_bytes(graph, options.dim, options.layers),
+        "maxrss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
         "peak_mb": max(part["before_mb"] + part["peak_mb"] for part in (generate, build, first)),
     }
 
@@ -190,6 +207,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--mapped", type=Path, help="Where files of the graph are made; without it, it is in memory."
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -201,6 +221,7 @@ def main() -> None:
         same = [
             f"--{key}={getattr(options, key)}" for key in ("dim", "layers", "rounds", "device", "threads")
         ]
+        same += [] if options.mapped is None else [f"--mapped={options.mapped}"]
         command = [sys.executable, __file__, "--child", edges, *same]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         sizes.append(json.loads(done.stdout))
@@ -208,6 +229,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = environment.find_device(options.device)
     settings = {key: getattr(options, key) for key in ("dim", "layers", "rounds")}
+    settings["mapped"] = options.mapped is not None
     output({**settings, "sizes": sizes, "environment": describe(device)}, options.out)
 
 

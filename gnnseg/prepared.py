@@ -122,7 +122,10 @@ def load_dataset(config: DatasetConfig, tracker: Tracker | None = None) -> Datas
     source = SOURCES.create(config.source, Path(config.folder))
     with (tracker or Tracker()).task(f"reading {config.name}", 1) as task:
         source.progress = follow(task)
-        return config.filters.apply(source.load(config.name))
+        dataset = source.load(config.name)
+        if source.distinct and config.filters.drops_repeats_only:
+            return dataset  # which spares the memory that looking for repeated pairs takes
+        return config.filters.apply(dataset)
 
 
 def prepare(config: DatasetConfig, device: torch.device, tracker: Tracker | None = None) -> Prepared:

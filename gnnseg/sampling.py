@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,6 +18,10 @@ __all__ = ["SAMPLERS", "DynamicHard", "InBatch", "NegativeSampler", "Popularity"
 
 TRIES = 5
 """Draws after which an item that the user has is replaced by a uniform one that the user lacks."""
+
+
+_BLOCK = 2**20
+"""Edges numbered at once."""
 
 
 class NegativeSampler(Component, ABC):
@@ -36,14 +41,23 @@ class NegativeSampler(Component, ABC):
             raise DataError(
                 f"a user has all {graph.num_items} items, so there are no negatives; remove such users"
             )
-        user = np.repeat(np.arange(graph.num_users), count)
-        place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], count)
         self.graph = graph
         self._stride = graph.num_items + 1
-        self._keys = torch.from_numpy(user * self._stride + matrix.indices).to(graph.device)
-        self._shifted = self._keys - torch.from_numpy(place).to(graph.device)
+        first_less = np.arange(graph.num_users) * self._stride + matrix.indptr[:-1].astype(np.int64)
+        shifted = np.repeat(first_less, count)  # in place from here on: 8 bytes an edge, and none beside
+        shifted += matrix.indices
+        for start in range(0, len(shifted), _BLOCK):
+            shifted[start : start + _BLOCK] -= np.arange(start, min(start + _BLOCK, len(shifted)))
+        self._shifted = torch.from_numpy(shifted).to(graph.device)
         self._first = torch.from_numpy(matrix.indptr[:-1].astype(np.int64)).to(graph.device)
         self._free = torch.from_numpy(graph.num_items - count.astype(np.int64)).to(graph.device)
+
+    @cached_property
+    def _keys(self) -> Tensor:
+        """``user * (I + 1) + item`` of each edge, ascending, ``[n]``; only some samplers need it."""
+        matrix = self.graph.biadjacency()
+        user = np.repeat(np.arange(self.graph.num_users), np.diff(matrix.indptr))
+        return torch.from_numpy(user * self._stride + matrix.indices).to(self.graph.device)
 
     @abstractmethod
     def draw(self, batch: Batch, tables: Embeddings, count: int, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -44,8 +45,6 @@ def list_(json_: bool) -> None:
 @options.example("gnnseg data info movielens")
 def info(name: str, json_: bool) -> None:
     """Terms of a dataset and how to get its files, its sizes after its filters, and those of its parts."""
-    from pathlib import Path
-
     from gnnseg.config import dataset_notes, load_dataset_config
     from gnnseg.data import SOURCES
 
@@ -95,8 +94,6 @@ def check(file: str, on_bad_rows: str | None, json_: bool) -> None:
     Tells sizes, density, repeated pairs, ids that do not match between tables, missing texts, how many
     interactions users and items have, what each filter drops, and every kind of bad row with its first 20.
     """
-    from pathlib import Path
-
     from gnnseg.config import load_dataset_config
     from gnnseg.data import SOURCES
     from gnnseg.data.checking import examine
@@ -115,6 +112,32 @@ def check(file: str, on_bad_rows: str | None, json_: bool) -> None:
         raise DataError(
             f"{source.problems.message}; {more} more bad row(s): mend them, or set on_bad_rows to skip"
         )
+
+
+@data.command()
+@click.argument("file")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to make.")
+@options.quiet
+@options.as_json
+@options.example("gnnseg data prepare books.yaml --out books-prepared")
+def prepare(file: str, out: Path, quiet: bool, json_: bool) -> None:
+    """Make a dataset's tables into a folder to train on, apart from training; they may exceed the memory.
+
+    Ids are numbered, filters applied and pairs sorted by user. Train on DIR/dataset.yaml: its metrics are
+    those of training on the tables. A folder that was prepared with the same settings is left as it is.
+    """
+    from gnnseg.cli.progress import tracker
+    from gnnseg.config import load_dataset_config
+    from gnnseg.preparing import prepare_folder
+
+    with tracker(quiet).task(f"preparing {file}", 1):
+        about = prepare_folder(load_dataset_config(file), out)
+    summary = {"name": about["settings"]["name"], "folder": str(out)}
+    summary |= {key: about[key] for key in ("users", "items", "interactions")}
+    if json_ or not quiet:
+        _print(summary, json_)
+    if not json_ and not quiet:
+        click.echo(f"Next: gnnseg train -s dataset={out}/dataset.yaml", err=True)
 
 
 def _summary(config: Any, raw: Any) -> dict[str, Any]:

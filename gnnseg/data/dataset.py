@@ -81,14 +81,25 @@ class Dataset:
         users, user_rows = np.unique(rows.users, return_inverse=True)
         items, item_rows = np.unique(rows.items, return_inverse=True)
         return replace(
-            self,
+            self.narrowed(users, items),
             interactions=replace(rows, users=_int64(user_rows), items=_int64(item_rows)),
+            given_test=None if self.given_test is None else self.given_test[kept],
+        )
+
+    def narrowed(self, users: IntArray, items: IntArray) -> Dataset:
+        """The dataset with the ids of some users and items and what is known of them; pairs stay as they are.
+
+        Args:
+            users: Rows, ascending.
+            items: Rows, ascending.
+        """
+        return replace(
+            self,
             users=self.users.take(users),
             items=self.items.take(items),
             texts=None if self.texts is None else tuple(self.texts[i] for i in items),
             titles=None if self.titles is None else tuple(self.titles[i] for i in items),
             tags=None if self.tags is None else tuple(self.tags[i] for i in items),
-            given_test=None if self.given_test is None else self.given_test[kept],
             user_table=None if self.user_table is None else self.user_table[users],
         )
 

@@ -29,6 +29,11 @@ class Filters(BaseModel):
     min_user_items: NonNegativeInt = 1
     min_item_users: NonNegativeInt = 1
 
+    @property
+    def drops_repeats_only(self) -> bool:
+        """Whether all is kept of data without repeated pairs."""
+        return self.min_rating is None and max(self.min_user_items, self.min_item_users) <= 1
+
     def apply(self, dataset: Dataset) -> Dataset:
         """The filtered dataset, rows renumbered.
 
@@ -38,12 +43,33 @@ class Filters(BaseModel):
         interactions = dataset.interactions
         kept, _ = self.sift(interactions)
         if not kept.any():
-            raise DataError(
-                f"the filters leave nothing of '{dataset.name}' ({len(interactions)} interactions, "
-                f"min_rating {self.min_rating}, min_user_items {self.min_user_items}, "
-                f"min_item_users {self.min_item_users}); lower them"
-            )
+            raise self.nothing_left(dataset.name, len(interactions))
         return dataset.take(kept)
+
+    def nothing_left(self, name: str, count: int) -> DataError:
+        """What to raise if none of the ``count`` interactions is kept."""
+        return DataError(
+            f"the filters leave nothing of '{name}' ({count} interactions, min_rating {self.min_rating}, "
+            f"min_user_items {self.min_user_items}, min_item_users {self.min_item_users}); lower them"
+        )
+
+    def check_columns(self, has_ratings: bool) -> None:
+        """Refuse data that lack what a filter needs.
+
+        Raises:
+            DataError: If they do.
+        """
+        if self.min_rating is not None and not has_ratings:
+            raise DataError("'min_rating' needs ratings, but this dataset has none; remove the filter")
+
+    def check_repeated(self, count: int) -> None:
+        """Refuse ``count`` interactions that repeat a pair, where they are an error.
+
+        Raises:
+            DataError: If they are, and there are any.
+        """
+        if self.duplicates == "error" and count:
+            raise DataError(f"{count} repeated user-item pairs; set filters.duplicates to last or first")
 
     def sift(self, interactions: Interactions) -> tuple[np.ndarray, dict[str, int]]:
         """Mask ``[n]`` of what is kept, and how many interactions each filter drops after those before it.
@@ -53,9 +79,8 @@ class Filters(BaseModel):
         """
         kept = np.ones(len(interactions), dtype=bool)
         dropped: dict[str, int] = {}
-        if self.min_rating is not None:
-            if interactions.weights is None:
-                raise DataError("'min_rating' needs ratings, but this dataset has none; remove the filter")
+        self.check_columns(interactions.weights is not None)
+        if self.min_rating is not None and interactions.weights is not None:
             kept &= interactions.weights >= self.min_rating
         dropped["min_rating"] = len(kept) - int(kept.sum())
         one_each = self._first_or_last(interactions, kept)
@@ -68,17 +93,17 @@ class Filters(BaseModel):
         times = interactions.times if interactions.times is not None else np.zeros(len(interactions))
         order = np.lexsort((times, interactions.items, interactions.users))
         order = order[kept[order]]
-        users, items = interactions.users[order], interactions.items[order]
-        same = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
-        if self.duplicates == "error" and same.any():
-            raise DataError(
-                f"{int(same.sum())} repeated user-item pairs; set filters.duplicates to last or first"
-            )
-        edge = np.ones(1, dtype=bool)
-        chosen = np.concatenate([~same, edge] if self.duplicates == "last" else [edge, ~same])
+        chosen = self.one_each(interactions.users[order], interactions.items[order])
+        self.check_repeated(int((~chosen).sum()))
         mask = np.zeros(len(interactions), dtype=bool)
-        mask[order[chosen[: len(order)]]] = True
+        mask[order[chosen]] = True
         return mask
+
+    def one_each(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Mask ``[m]`` of the first or last of equal pairs that stand side by side, all ``[m]``."""
+        same = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+        edge = np.ones(1, dtype=bool)
+        return np.concatenate([~same, edge] if self.duplicates == "last" else [edge, ~same])[: len(users)]
 
 
 def _core(

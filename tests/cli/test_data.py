@@ -160,3 +160,22 @@ def test_data_dir_of_commands(command: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     if command != "ablate":  # which refuses a config without segments before it looks for data
         assert str(tmp_path / "train.txt.gz") in result.stderr
+
+
+def test_prepare(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = printed("data", "prepare", dataset(), "--out", out)
+    assert found == {
+        "name": "small",
+        "folder": str(out),
+        "users": USERS,
+        "items": trained().data.dataset.num_items,
+        "interactions": USERS * EACH,
+    }
+    assert printed("data", "info", out / "dataset.yaml")["digest"] == trained().data.dataset.digest
+    assert output("data", "prepare", dataset(), "--out", out, "--quiet") == ""
+    result = invoke("data", "prepare", dataset(), "--out", out)
+    assert f"Next: gnnseg train -s dataset={out}/dataset.yaml" in result.stderr
+    (out / "items.npy").unlink()
+    assert "cannot read" in failure("data", "prepare", dataset(), "--out", out, "--quiet")
+    assert "exists already" in failure("data", "prepare", dataset(), "--out", Path(dataset()).parent, "-q")

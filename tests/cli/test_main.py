@@ -32,7 +32,7 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
 def test_the_commands_of_the_contract() -> None:
     assert {"train", "benchmark", "evaluate", "segments", "recommend", "data", "show"} <= set(COMMANDS)
     data = {path[1] for path in commands() if path[0] == "data" and len(path) == 2}
-    assert data == {"list", "info", "fetch", "check"}
+    assert data == {"list", "info", "fetch", "check", "prepare"}
 
 
 @pytest.mark.parametrize("path", [(), *commands()], ids=" ".join)

@@ -6,6 +6,7 @@ from gnnseg.data.sources.base import Source
 from gnnseg.data.sources.frames import from_frames
 from gnnseg.data.sources.movielens import MovieLens
 from gnnseg.data.sources.planted import Planted
+from gnnseg.data.sources.prepared_folder import PreparedFolder
 from gnnseg.data.sources.problems import Problems
 from gnnseg.data.sources.query import Query
 from gnnseg.data.sources.table import Table
@@ -15,6 +16,7 @@ __all__ = [
     "AdjacencyLists",
     "MovieLens",
     "Planted",
+    "PreparedFolder",
     "Problems",
     "Query",
     "Source",

@@ -21,6 +21,9 @@ class Source(Component, ABC):
     progress: Callable[[int, int | None], None] | None = None
     """Told how many bytes of a download there are and are to come, if set before ``load``."""
 
+    distinct = False
+    """Whether no pair is repeated."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems = Problems()

@@ -10,6 +10,7 @@ import polars as pl
 
 from gnnseg.data.ids import IntArray
 from gnnseg.data.interactions import Interactions
+from gnnseg.data.sources.lines import place
 from gnnseg.data.sources.parts import Part
 from gnnseg.data.sources.problems import KEPT, Problems
 from gnnseg.data.sources.reading import (
@@ -48,10 +49,20 @@ class _Kept(NamedTuple):
 
     part: Part
     start: int
-    rows: IntArray | None  # within the piece; None means all of them
+    bad: IntArray  # within the piece, ascending; they are few, unlike those that were kept
 
-    def place(self, at: int) -> int:
-        return self.start + (at if self.rows is None else int(self.rows[at]))
+    def number(self, at: int) -> int:
+        return self.part.row_number(self.start + place(at, self.bad))
+
+
+class Good(NamedTuple):
+    """The good rows of a piece: codes of ids, ratings and times as they were read, ``[m]`` each."""
+
+    users: np.ndarray
+    items: np.ndarray
+    ratings: np.ndarray | None
+    times: np.ndarray | None
+    is_seconds: np.ndarray | bool
 
 
 class Gathering:
@@ -65,16 +76,18 @@ class Gathering:
     def __init__(self, columns: Columns, problems: Problems) -> None:
         self.columns, self.problems = columns, problems
         self.seen = 0
-        self._users, self._items = Numbering(), Numbering()
+        self.users, self.items = Numbering(), Numbering()
+        self._sizes: list[int] = []  # of the pieces, as they were kept
         self._user_codes: list[np.ndarray] = []
         self._item_codes: list[np.ndarray] = []
         self._ratings: list[np.ndarray] = []
         self._times: list[np.ndarray] = []
         self._is_seconds: list[np.ndarray | bool] = []
+        self._seconds: IntArray | None = None
         self._kept: list[_Kept] = []
 
-    def read(self, parts: Iterable[Part]) -> tuple[Interactions, list[str], list[str]]:
-        """All interactions, and the ids of users and items in row order.
+    def read(self, parts: Iterable[Part]) -> int:
+        """Read all rows, and give how many are good.
 
         Raises:
             DataError: If a file cannot be read, or for a bad row where bad rows are errors.
@@ -82,11 +95,14 @@ class Gathering:
         for part in parts:
             for start, piece in part.pieces(self.columns.present):
                 self._add(part, start, piece)
-        times = self._seconds()
+        return sum(self._sizes) - self._settle_times()
+
+    def finish(self) -> tuple[Interactions, list[str], list[str]]:
+        """All interactions, and the ids of users and items in row order."""
         ratings = joined(self._ratings) if self.columns.rating is not None else None
-        user_ids, user_rows = self._users.finish(self._user_codes)
-        item_ids, item_rows = self._items.finish(self._item_codes)
-        return Interactions(user_rows, item_rows, ratings, times), user_ids, item_ids
+        user_ids, user_rows = self.users.finish(self._user_codes)
+        item_ids, item_rows = self.items.finish(self._item_codes)
+        return Interactions(user_rows, item_rows, ratings, self._seconds), user_ids, item_ids
 
     def _add(self, part: Part, start: int, piece: pl.DataFrame) -> None:
         self.seen += len(piece)
@@ -107,13 +123,26 @@ class Gathering:
             check(piece[time], ~times.values.is_finite().fill_null(False), TIME)
         rows = None if good.all() else np.flatnonzero(good)
         kept = ids if rows is None else ids[rows]
-        self._user_codes.append(self._users.codes(kept["user"]))
-        self._item_codes.append(self._items.codes(kept["item"]))
-        if numbers is not None:
-            self._ratings.append(_picked(numbers, rows))
-        if times is not None:
-            self._add_times(times, rows)
-            self._kept.append(_Kept(part, start, rows))
+        self._kept.append(_Kept(part, start, np.flatnonzero(~good)))
+        self._sizes.append(len(kept))
+        self._keep(
+            Good(
+                self.users.codes(kept["user"]),
+                self.items.codes(kept["item"]),
+                None if numbers is None else _picked(numbers, rows),
+                None if times is None else _picked(times.values, rows),
+                False if times is None else _known(times, rows),
+            )
+        )
+
+    def _keep(self, good: Good) -> None:
+        self._user_codes.append(good.users)
+        self._item_codes.append(good.items)
+        if good.ratings is not None:
+            self._ratings.append(good.ratings)
+        if good.times is not None:
+            self._times.append(good.times)
+            self._is_seconds.append(good.is_seconds)
 
     def _checker(
         self, part: Part, start: int, good: np.ndarray
@@ -132,15 +161,10 @@ class Gathering:
 
         return check
 
-    def _add_times(self, times: Times, rows: IntArray | None) -> None:
-        self._times.append(_picked(times.values, rows))
-        known = times.is_seconds
-        self._is_seconds.append(known if isinstance(known, bool) or rows is None else known[rows])
-
-    def _seconds(self) -> IntArray | None:
-        """Whole seconds, rounded down; rows whose time is no time after all are taken out."""
+    def _settle_times(self) -> int:
+        """Whole seconds, rounded down; how many rows are taken out as their time is no time after all."""
         if self.columns.time is None:
-            return None
+            return 0
         sizes = [len(piece) for piece in self._times]
         seconds = seconds_of(joined(self._times), self._which_are_seconds(sizes))
         late = np.concatenate(
@@ -148,12 +172,17 @@ class Gathering:
             or [np.empty(0, dtype=np.int64)]
         )
         if len(late):
-            self._drop(late, seconds, np.cumsum([0, *sizes]))
+            pieces = self._refuse_late(late, seconds[late])
+            starts = np.cumsum([0, *self._sizes])
+            for column in (self._user_codes, self._item_codes, self._ratings):
+                for piece in np.unique(pieces) if column else ():
+                    column[piece] = np.delete(column[piece], late[pieces == piece] - starts[piece])
             seconds = np.delete(seconds, late)
         whole: IntArray = seconds.view(np.int64)  # in place, as memory is dear here
         for some in blocks(len(seconds)):
             whole[some] = np.floor(seconds[some])
-        return whole
+        self._seconds = whole
+        return len(late)
 
     def _which_are_seconds(self, sizes: list[int]) -> np.ndarray | bool:
         for answer in (False, True):
@@ -163,18 +192,27 @@ class Gathering:
             [np.broadcast_to(known, size) for size, known in zip(sizes, self._is_seconds, strict=True)]
         )
 
-    def _drop(self, rows: IntArray, seconds: np.ndarray, starts: np.ndarray) -> None:
-        """Take out rows that only all times together show to be bad."""
-        pieces = np.searchsorted(starts, rows, side="right") - 1
+    def _refuse_late(self, rows: IntArray, seconds: np.ndarray) -> IntArray:
+        """Note rows that only all times together show to be bad, and give the piece of each, ``[r]``.
+
+        Args:
+            rows: Places among the rows that were kept, ``[r]`` ascending.
+            seconds: Their times, at least of the first, in the same order.
+        """
+        starts = np.cumsum([0, *self._sizes])
+        pieces: IntArray = np.searchsorted(starts, rows, side="right") - 1
         first = []
-        for row, piece in zip(rows[:KEPT], pieces, strict=False):
+        for row, piece, got in zip(rows[:KEPT], pieces, seconds, strict=False):
             kept = self._kept[piece]
-            number = kept.part.row_number(kept.place(int(row - starts[piece])))
-            first.append({"table": kept.part.name, "row": number, "got": float(seconds[row])})
+            number = kept.number(int(row - starts[piece]))
+            first.append({"table": kept.part.name, "row": number, "got": float(got)})
         self.problems.add(f"'{self.columns.time}' {TIME}", len(rows), first)
-        for column in (self._user_codes, self._item_codes, self._ratings):
-            for piece in np.unique(pieces) if column else ():
-                column[piece] = np.delete(column[piece], rows[pieces == piece] - starts[piece])
+        return pieces
+
+
+def _known(times: Times, rows: IntArray | None) -> np.ndarray | bool:
+    known = times.is_seconds
+    return known if isinstance(known, bool) or rows is None else known[rows]
 
 
 def _picked(values: pl.Series, rows: IntArray | None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
@@ -100,11 +100,19 @@ def seconds_of(values: FloatArray, is_seconds: np.ndarray | bool) -> FloatArray:
     """
     numbers: np.ndarray | slice = slice(None) if is_seconds is False else ~np.asarray(is_seconds)
     if is_seconds is not True and (some := values[numbers]).size:
-        for least, per_second in _UNITS:
-            if _median_exceeds(some, least):
-                values[numbers] /= per_second
-                break
+        per_second = unit_of(lambda: (some[block] for block in blocks(len(some))))
+        if per_second != 1:
+            values[numbers] /= per_second
     return values
+
+
+def unit_of(numbers: Callable[[], Iterable[FloatArray]]) -> float:
+    """How many of the unit that numbers are in make a second, as their median tells.
+
+    Args:
+        numbers: Gives all of them, a block at a time, as often as it is called.
+    """
+    return next((unit for least, unit in _UNITS if _median_exceeds(numbers(), least)), 1.0)
 
 
 def blocks(length: int) -> Iterator[slice]:
@@ -112,17 +120,18 @@ def blocks(length: int) -> Iterator[slice]:
     return (slice(start, start + _BLOCK) for start in range(0, length, _BLOCK))
 
 
-def _median_exceeds(values: FloatArray, bound: float) -> bool:
+def _median_exceeds(values: Iterable[FloatArray], bound: float) -> bool:
     """Whether the median of the absolute values is above ``bound``, by counting, without a copy of them."""
-    above, below_most, above_least = 0, -np.inf, np.inf
-    for some in blocks(len(values)):
-        sizes = np.abs(values[some])
+    total, above, below_most, above_least = 0, 0, -np.inf, np.inf
+    for some in values:
+        sizes = np.abs(some)
         larger = sizes > bound
+        total += len(some)
         above += int(larger.sum())
         below_most = max(below_most, np.max(sizes, where=~larger, initial=-np.inf))
         above_least = min(above_least, np.min(sizes, where=larger, initial=np.inf))
-    if 2 * above != len(values):
-        return 2 * above > len(values)
+    if not total or 2 * above != total:
+        return 2 * above > total
     return bool((below_most + above_least) / 2 > bound)
 
 
@@ -171,12 +180,21 @@ class Numbering:
         used = np.zeros(len(self._places), dtype=bool)
         for some in codes:
             used[some] = True
+        names, rows = self.ordered(used)
+        return names, joined(codes, rows)
+
+    def ordered(self, used: np.ndarray) -> tuple[list[str], IntArray]:
+        """The ids of some codes, in the order of their text, and the row of each of these codes, ``[c]``.
+
+        Args:
+            used: Whether a code occurs, ``[c]``; none after these do.
+        """
         found = np.flatnonzero(used)
         names = pl.Series([self._names[place] for place in self._places[found]], dtype=pl.String)
         order = names.arg_sort().to_numpy()
         rows = np.empty(len(used), dtype=np.int64)
         rows[found[order]] = np.arange(len(found))
-        return names.gather(order).to_list(), joined(codes, rows)
+        return names.gather(order).to_list(), rows
 
 
 def joined(pieces: list[np.ndarray], rows: IntArray | None = None) -> np.ndarray:

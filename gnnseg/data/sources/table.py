@@ -49,6 +49,11 @@ class Table(Tables):
             return [open_repaired(path, columns, self.problems, stack) for path in find(self.folder, name)]
         return [open_file(path, columns, as_text=True) for path in find(self.folder, name)]
 
+    def files(self) -> list[Path]:
+        """All files of all tables."""
+        names = [name for name in (self.interactions, self.items, self.users) if name is not None]
+        return [path for name in names for path in find(self.folder, name)]
+
     def title(self, table: str) -> str:
         """Its path in quotes."""
         return f"'{self.folder / getattr(self, table)}'"

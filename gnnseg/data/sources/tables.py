@@ -95,6 +95,10 @@ class Tables(Source):
             DataError: If it cannot be read or lacks a column.
         """
 
+    def files(self) -> list[Path]:
+        """The files that are read, if they are files."""
+        return []
+
     @abstractmethod
     def title(self, table: str) -> str:
         """What messages call a table."""
@@ -109,11 +113,23 @@ class Tables(Source):
             DataError: If a file or column is missing or holds what it must not; rows are counted from 1.
         """
         found = Gathering(self.columns, self.problems)
+        self.gather(found)
+        interactions, user_ids, item_ids = found.finish()
+        return self.described(Dataset(name, interactions, IdMap(user_ids, "user"), IdMap(item_ids, "item")))
+
+    def gather(self, found: Gathering) -> None:
+        """Read all interactions.
+
+        Args:
+            found: Told of them.
+
+        Raises:
+            DataError: As for ``load``.
+        """
         with ExitStack() as stack:
-            parts = self.parts("interactions", self.columns.present, stack)
-            interactions, user_ids, item_ids = found.read(parts)
+            rows = found.read(self.parts("interactions", self.columns.present, stack))
         title = self.title("interactions")
-        if not len(interactions):
+        if not rows:
             bad = f"no row that is good; {self.problems.message}" if self.problems.total else "no rows"
             raise DataError(f"{title} has {bad}")
         if self.problems.total:
@@ -121,7 +137,13 @@ class Tables(Source):
             _log.warning(
                 "%s: %d of %d rows skipped: %s", title, self.problems.total, seen, self.problems.counts()
             )
-        dataset = Dataset(name, interactions, IdMap(user_ids, "user"), IdMap(item_ids, "item"))
+
+    def described(self, dataset: Dataset) -> Dataset:
+        """A dataset with what the other tables say of its items and users.
+
+        Raises:
+            DataError: As for ``load``.
+        """
         return self._with_users(self._with_items(dataset))
 
     @property
