@@ -21,6 +21,10 @@ MOST_EDGES = 2**30 - 1
 """Both directions are counted with 32 bits."""
 
 
+TRANSPOSED = 2**26
+"""Edges that are put in order of their items at once, in 4 bytes each."""
+
+
 class _BlockedPolynomial(torch.autograd.Function):
     """``sum_k w_k A^k x`` by Horner's rule, a block of rows of ``A`` at a time; ``A`` is symmetric."""
 
@@ -76,20 +80,21 @@ class MappedGraph(BipartiteGraph):
         self.adjacency = csr_tensor(crow, *parts, (len(degrees), len(degrees)))
 
     def _fill_columns(self) -> None:
-        """Users' items, then items' users: as users come in order, each item's do."""
-        count = self.num_edges
-        place = self._starts[self.num_users : -1].copy()  # where each item's next user goes
-        for part, users in _edges(self._biadjacency):
-            items = np.asarray(self._biadjacency.indices[part])
-            self._columns[part] = items + self.num_users
-            order = np.argsort(items, kind="stable")
-            ordered = items[order]
-            firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
-            lengths = np.diff(np.append(firsts, len(ordered)))
-            within = np.arange(len(ordered)) - np.repeat(firsts, lengths)
-            self._columns[place[ordered] + within] = users[order]
-            place[ordered[firsts]] += lengths
-            _release(self._columns, 0, 2 * count)
+        """Users' items, then items' users: as users come in order, each item's do.
+
+        The latter are put in order in memory, some items at a time: put into the file at once, they would
+        touch all of its pages again and again.
+        """
+        matrix, count = self._biadjacency, self.num_edges
+        for part, _ in _edges(matrix):
+            self._columns[part] = matrix.indices[part] + self.num_users
+            _release(self._columns, part.start, part.stop)
+        starts = self._starts[self.num_users :]
+        cuts = np.unique(np.searchsorted(starts, [*range(count, 2 * count, TRANSPOSED), 2 * count]))
+        for first, last in pairwise(cuts.tolist()):
+            whole = slice(int(starts[first]), int(starts[last]))
+            self._columns[whole] = _users_of(matrix, starts[first : last + 1] - whole.start, first)
+            _release(self._columns, whole.start, whole.stop)
 
     def _fill_values(self, degrees: np.ndarray) -> None:
         scale = 1 / np.sqrt(np.maximum(degrees, 1, dtype=np.float64))
@@ -158,6 +163,28 @@ class MappedGraph(BipartiteGraph):
 
 def _mapped(path: Path, dtype: npt.DTypeLike, length: int) -> np.memmap[Any, Any]:
     return np.memmap(path, dtype=dtype, mode="w+", shape=(length,))
+
+
+def _users_of(biadjacency: sp.csr_matrix, starts: np.ndarray, first: int) -> np.ndarray:
+    """The users of some items, item by item, in order, ``[m]`` int32.
+
+    Args:
+        biadjacency: ``[U, I]``.
+        starts: Where each item's users start, and the end of all, ``[items + 1]``.
+        first: The first of the items.
+    """
+    found = np.empty(int(starts[-1]), dtype=np.int32)
+    place = starts[:-1].copy()  # where each item's next user goes
+    for part, users in _edges(biadjacency):
+        items = np.asarray(biadjacency.indices[part]) - first
+        mine = np.flatnonzero((items >= 0) & (items < len(place)))
+        mine = mine[np.argsort(items[mine], kind="stable")]
+        ordered = items[mine]
+        heads = np.flatnonzero(np.diff(ordered, prepend=-1))
+        lengths = np.diff(np.append(heads, len(ordered)))
+        found[place[ordered] + np.arange(len(ordered)) - np.repeat(heads, lengths)] = users[mine]
+        place[ordered[heads]] += lengths
+    return found
 
 
 def _edges(biadjacency: sp.csr_matrix) -> Iterator[tuple[slice, np.ndarray]]:

@@ -29,6 +29,7 @@ def both(
 ) -> tuple[BipartiteGraph, MappedGraph]:
     """In memory and in files, the latter in blocks of 1, 7, 60 or all edges."""
     monkeypatch.setattr(mapped, "BLOCK_EDGES", request.param)
+    monkeypatch.setattr(mapped, "TRANSPOSED", 3 * request.param)
     return BipartiteGraph(links()), MappedGraph(links(), tmp_path)
 
 
