@@ -112,11 +112,13 @@ class _Study:
             for row in rows:
                 environment.reset_peak_memory()
                 own = Clock()
-                own.seconds.update(_shared(clock, row))
+                own.seconds.update(_shared(clock, row, config))
                 if row.role == "full":
                     found, own = full, clock
                 elif row.members > 1:
                     found = self._ensemble(row, features, own)
+                elif row.config.encoder != config.encoder:
+                    found = self._alone(row, features, own)
                 else:
                     found = self._fit(row, model, progress, own)
                 found = found._replace(features=features, text=text)
@@ -127,6 +129,12 @@ class _Study:
         """A row on a copy of the global model."""
         own = Progress(global_value=progress.global_value)
         return fit_segmented(row.config, self.data, copy.deepcopy(model), own, self.tracker, clock)
+
+    def _alone(self, row: Variant, features: torch.Tensor | None, clock: Clock) -> Fitted:
+        """A row with an encoder of its own."""
+        progress = Progress()
+        model = fit_global(row.config, self.data, features, progress, self.tracker, clock)
+        return fit_segmented(row.config, self.data, model, progress, self.tracker, clock)
 
     def _ensemble(self, row: Variant, features: torch.Tensor | None, clock: Clock) -> Fitted:
         """Global models from other seeds; fitted on other edges where seeds make no difference."""
@@ -193,9 +201,10 @@ class _Study:
         }
 
 
-def _shared(clock: Clock, row: Variant) -> dict[str, float]:
+def _shared(clock: Clock, row: Variant, config: Config) -> dict[str, float]:
     """Seconds of what a row is built on: text, and the global model's encoder unless it has its own ones."""
-    steps = ("text",) if row.members > 1 else ("text", "encoder")
+    own = row.members > 1 or row.config.encoder != config.encoder
+    steps = ("text",) if own else ("text", "encoder")
     return {key: value for key, value in clock.seconds.items() if key in steps}
 
 

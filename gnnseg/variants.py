@@ -14,6 +14,24 @@ Role = Literal["global", "control", "part", "full"]
 HEADS = ("FiLM", "LoRA", "Experts", "SubgraphPropagation")
 LOCAL_MODELS = ("Lift", "LocalItems")
 COMMUNITIES, CLUSTERS = "Leiden", "KMeans"
+PLAIN = "plain pipeline"
+
+PLAIN_PIPELINE: dict[str, Any] = {
+    "encoder": {"name": "TextMean", "dim": 64},
+    "loss": "SquaredError",
+    "sampler": "Uniform",
+    "regularizers": [],
+    "train": {"epochs": 0},
+    "segmenter": {"name": "ScoreKMeans", "num_segments": 5, "temperature": 1.0e-6},
+    "head": {"name": "GroupMLP", "hidden": 128, "add_global": False},
+    "fine_tune": {
+        "epochs": 10, "batch_size": 256, "learning_rate": 0.001, "num_negatives": 1, "evaluate_every": 10
+    },
+    "local": None,
+    "term": None,
+    "term_weight": None,
+}  # fmt: skip
+"""As ``configs/movielens/plain-segments.yaml`` has it, which says where it is from."""
 
 MAX_MEMBERS = 8
 """Global models in the ensemble, at most."""
@@ -65,12 +83,26 @@ def variants(config: Config, num_segments: int) -> list[Variant]:
         Variant("ensemble", "control", summed, _changed(config, "ensemble", plain), members),
         _segmented(config, "one segment", "control", "as many parameters, everybody alike", alike),
     ]
-    return [*rows, *_segmenters(config, num_segments), *_conditions(config), full_row(config)]
+    return [
+        *rows,
+        *_segmenters(config, num_segments),
+        *_conditions(config),
+        *_plain(config),
+        full_row(config),
+    ]
 
 
 def full_row(config: Config) -> Variant:
     """The last row: the system itself."""
     return Variant("full", "full", "the system as configured", _changed(config, "full", {}))
+
+
+def _plain(config: Config) -> list[Variant]:
+    """The pipeline that articles publish, on the config's own texts; without texts there is none."""
+    if config.text is None:
+        return []
+    about = "as articles publish it, on its own: PCA of texts, k-means on scores, a network a group"
+    return [Variant(PLAIN, "part", about, _changed(config, PLAIN, PLAIN_PIPELINE))]
 
 
 def _more_steps(config: Config) -> Variant:

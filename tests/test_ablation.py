@@ -72,6 +72,17 @@ def test_the_contract() -> None:
     assert found["dataset"] == data().describe()
 
 
+def test_the_plain_pipeline_is_fitted_on_its_own() -> None:
+    """Its figures are those of its config alone, and it is not built on the system's encoder."""
+    from gnnseg.pipeline import run
+
+    row = of(results(), "plain pipeline")
+    alone = run(Config.model_validate(row["config"]), prepared=data())
+    assert row["runs"][0]["metrics"] == pytest.approx(alone.test.means)
+    assert row["config"]["encoder"]["name"] == "TextMean"
+    assert row["parameters"] == alone.parameters
+
+
 def test_what_has_segments() -> None:
     has = {model["name"]: bool(model["runs"][0]["segments"]) for model in results()["models"]}
     assert [name for name in has if not has[name]] == ["global", "ensemble"]

@@ -7,10 +7,15 @@ import pytest
 
 from gnnseg.config import Config, load_config
 from gnnseg.errors import ConfigError
-from gnnseg.variants import HEADS, LOCAL_MODELS, MAX_MEMBERS, Variant, variants
-from tests.runs import FULL, PLAIN, on_data
+from gnnseg.variants import HEADS, LOCAL_MODELS, MAX_MEMBERS, PLAIN, Variant, variants
+from tests.runs import FULL, on_data
+from tests.runs import PLAIN as ENCODER
 
-LOCAL: dict[str, Any] = {**PLAIN, "train": {"epochs": 0}, "segmenter": {"name": "KMeans", "num_segments": 3}}
+LOCAL: dict[str, Any] = {
+    **ENCODER,
+    "train": {"epochs": 0},
+    "segmenter": {"name": "KMeans", "num_segments": 3},
+}
 CONTROLS = ["random segments", "ensemble", "one segment"]
 
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -115,6 +120,19 @@ def test_a_head_that_is_none_of_the_usual_ones_has_a_row() -> None:
     assert row.config.local is None
 
 
+def test_the_plain_pipeline_is_the_shipped_one_on_the_texts_of_the_config() -> None:
+    """All that shapes the model is as in the config that ships, but for data and texts."""
+    row, shipped = named("head")[PLAIN], load_config("movielens/plain-segments")
+    found = row.config.resolved()
+    assert found["text"] == system("head").resolved()["text"]
+    assert row.role == "part"
+    own = {"name", "dataset", "device", "seed", "text"}
+    assert {k: v for k, v in found.items() if k not in own} == {
+        k: v for k, v in shipped.resolved().items() if k not in own
+    }
+    assert PLAIN not in named("local")  # which has no texts
+
+
 def test_views_of_one_class_are_numbered() -> None:
     rows = named("twins")
     assert [n for n in rows if n.endswith("only")] == ["Leiden only", "Leiden 2 only", "Leiden 3 only"]
@@ -140,7 +158,7 @@ def test_controls() -> None:
     assert named("head", 100)["ensemble"].members == MAX_MEMBERS
 
 
-@pytest.mark.parametrize("content", [PLAIN, {"baseline": "Popularity"}], ids=["encoder", "baseline"])
+@pytest.mark.parametrize("content", [ENCODER, {"baseline": "Popularity"}], ids=["encoder", "baseline"])
 def test_no_segments(content: dict[str, Any]) -> None:
     with pytest.raises(
         ConfigError, match="'plain' has no segments to ablate; give it a segmenter and a head or"

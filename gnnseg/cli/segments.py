@@ -33,6 +33,13 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     help="Numbers of segments to compare on this run's vectors.",
 )
 @click.option(
+    "--by",
+    type=click.Choice(["stability", "lift"]),
+    default="stability",
+    show_default=True,
+    help="What --choose chooses by; lift reads the data and measures a local model on validation.",
+)
+@click.option(
     "--epsilon",
     type=click.FloatRange(min=0, min_open=True),
     help="Sizes and tags under differential privacy, to share; each release spends this much.",
@@ -51,6 +58,7 @@ def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     """
 gnnseg segments runs/full
 gnnseg segments runs/full --choose 2,4,8,16
+gnnseg segments runs/full --choose 2,4,8,16 --by lift
 gnnseg segments runs/april --against runs/march
 gnnseg segments runs/full --epsilon 1 --json
 """
@@ -59,6 +67,7 @@ def segments(
     run: str,
     against: str | None,
     choose: list[int] | None,
+    by: str,
     epsilon: float | None,
     clip: int,
     seed: int,
@@ -77,7 +86,7 @@ def segments(
     if against is not None:
         found, show = _drift(saved, load_run(against)), _show_drift
     elif choose is not None:
-        found, show = _choose(saved, choose, seed), _show_choice
+        found, show = _choose(saved, choose, seed, by), _show_choice
     elif epsilon is not None:
         found, show = _noisy(saved, epsilon, clip), _show_noisy
     else:
@@ -118,12 +127,13 @@ def _names(saved: SavedRun) -> list[str]:
     return [segment.get("name", f"segment {segment['segment']}") for segment in described]
 
 
-def _choose(saved: SavedRun, counts: list[int], seed: int) -> dict[str, Any]:
+def _choose(saved: SavedRun, counts: list[int], seed: int, by: str) -> dict[str, Any]:
     """What :class:`gnnseg.segments.choice.Choice` holds, for the segmenter and the encoder of a run."""
     import torch
 
     from gnnseg.checkpoint import graph_of
     from gnnseg.errors import ConfigError
+    from gnnseg.lift import lift_of
     from gnnseg.seeding import numpy_rng
     from gnnseg.segments import SEGMENTERS
     from gnnseg.segments.choice import choose_num_segments
@@ -140,6 +150,7 @@ def _choose(saved: SavedRun, counts: list[int], seed: int) -> dict[str, Any]:
         graph,
         embeddings,
         numpy_rng(seed, "choice"),
+        lift_of(saved, seed) if by == "lift" else None,
     ).as_dict()
 
 
@@ -272,10 +283,18 @@ def _show_choice(run: str, found: dict[str, Any]) -> None:
             str(c["found"]),
             f"{c['stability']:.3f} ± {c['standard_error']:.3f}",
             *("-" if c[key] is None else f"{c[key]:.3f}" for key in ("silhouette", "modularity")),
+            *([] if c["lift"] is None else [_gained(c)]),
         ]
         for c in found["candidates"]
     ]
     chosen = [c["num_segments"] for c in found["candidates"]].index(found["num_segments"])
     header = ["segments", "found", "stability", "silhouette", "modularity"]
+    if any(c["lift"] is not None for c in found["candidates"]):
+        header.append("validation lift (95 %)")
     out.print(table(f"{Path(run)}: how many segments", header, rows, highlight=chosen))
     out.print(f"{found['num_segments']} segments: {found['rule']}", highlight=False)
+
+
+def _gained(candidate: dict[str, Any]) -> str:
+    """A lift and its interval, in per cent of the global model."""
+    return f"{candidate['lift']:+.2%} ({candidate['lift_low']:+.2%} to {candidate['lift_high']:+.2%})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,20 @@ BY_LIFT = "the largest validation lift"
 BY_STABILITY = "the most segments whose stability is within one standard error of the best"
 
 
+class Gain(NamedTuple):
+    """What segments bring on validation.
+
+    Attributes:
+        value: Larger is better.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One number of segments and how it did.
@@ -30,7 +44,9 @@ class Candidate:
         standard_error: Of ``stability``, over pairs of subsamples.
         silhouette: Of a fit on all users, None where not defined.
         modularity: Of a fit on all users, None where not defined.
-        lift: Of a fit on all users, None where it was not measured.
+        lift: On validation, of a fit on all users, None where it was not measured.
+        lift_low: Lower end of its 95 % interval.
+        lift_high: Upper end.
     """
 
     num_segments: int
@@ -40,6 +56,8 @@ class Candidate:
     silhouette: float | None
     modularity: float | None
     lift: float | None
+    lift_low: float | None = None
+    lift_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,7 @@ def choose_num_segments(
     graph: BipartiteGraph,
     embeddings: Embeddings,
     rng: np.random.Generator,
-    lift: Callable[[Segmenter], float] | None = None,
+    lift: Callable[[Segmenter], Gain] | None = None,
     *,
     draws: int = 5,
     share: float = 0.8,
@@ -105,6 +123,7 @@ def choose_num_segments(
         scores = [_agreement(partial(make, count), graph, embeddings, pair, rng) for pair in pairs]
         fitted = make(count).fit(graph, embeddings, rng)
         labels = fitted.labels.cpu().numpy()
+        gain = Gain(*(float(x) for x in lift(fitted))) if lift is not None else None
         found.append(
             Candidate(
                 num_segments=count,
@@ -113,7 +132,9 @@ def choose_num_segments(
                 standard_error=float(np.std(scores, ddof=1) / draws**0.5),
                 silhouette=silhouette(embeddings, labels, rng),
                 modularity=modularity(graph, labels),
-                lift=None if lift is None else float(lift(fitted)),
+                lift=None if gain is None else gain.value,
+                lift_low=None if gain is None else gain.low,
+                lift_high=None if gain is None else gain.high,
             )
         )
     return _choose(found)

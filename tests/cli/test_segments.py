@@ -161,6 +161,17 @@ def test_choose() -> None:
     assert f"{found['num_segments']} segments: the most segments" in text
 
 
+def test_choose_by_lift() -> None:
+    found = printed("segments", saved_run(), *CHOICE, "--by", "lift")
+    lifts = {c["num_segments"]: c["lift"] for c in found["candidates"]}
+    assert found["rule"] == "the largest validation lift"
+    assert found["num_segments"] == max(lifts, key=lambda count: lifts[count])
+    assert all(c["lift_low"] <= c["lift"] <= c["lift_high"] for c in found["candidates"])
+    text = output("segments", saved_run(), *CHOICE, "--by", "lift")
+    assert "validation lift" in text
+    assert all(f"{lift:+.2%}" in text for lift in lifts.values())
+
+
 def test_choose_is_on_the_vectors_of_the_run() -> None:
     """The saved encoder with its features gives the vectors that the run's own segments were fitted on."""
     run, result = load_run(saved_run()), trained()

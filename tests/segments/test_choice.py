@@ -6,7 +6,15 @@ import torch
 
 from gnnseg.errors import ConfigError
 from gnnseg.segments import KMeans, Segmenter
-from gnnseg.segments.choice import BY_LIFT, BY_STABILITY, Candidate, Choice, _choose, choose_num_segments
+from gnnseg.segments.choice import (
+    BY_LIFT,
+    BY_STABILITY,
+    Candidate,
+    Choice,
+    Gain,
+    _choose,
+    choose_num_segments,
+)
 from gnnseg.segments.quality import modularity, silhouette
 from tests.segments.planted import Planted, plant
 
@@ -50,14 +58,17 @@ def test_figures_are_those_of_a_fit_on_all() -> None:
 def test_lift_decides() -> None:
     seen = []
 
-    def lift(segmenter: Segmenter) -> float:
+    def lift(segmenter: Segmenter) -> Gain:
         seen.append(segmenter.memberships.shape)
-        return {2: 0.01, 3: -0.2, 5: 0.03}[segmenter.num_segments]
+        value = {2: 0.01, 3: -0.2, 5: 0.03}[segmenter.num_segments]
+        return Gain(value, value - 0.5, value + 0.1)
 
     found = choose(plant(), [2, 3, 5], lift=lift)
     assert seen == [(90, 2), (90, 3), (90, 5)]
     assert (found.num_segments, found.rule) == (5, BY_LIFT)
     assert [c.lift for c in found.candidates] == [0.01, -0.2, 0.03]
+    assert [c.lift_low for c in found.candidates] == pytest.approx([-0.49, -0.7, -0.47])
+    assert [c.lift_high for c in found.candidates] == pytest.approx([0.11, -0.1, 0.13])
 
 
 def test_rules() -> None:
