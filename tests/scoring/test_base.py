@@ -7,7 +7,18 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from gnnseg.scoring import HistoryScorer, Known, NewUsers, Scorer, csr_parts, history_pairs, spread
+from gnnseg.scoring import (
+    HistoryScorer,
+    Known,
+    MemberItems,
+    Mixture,
+    NewUsers,
+    Scorer,
+    csr_parts,
+    divisor,
+    history_pairs,
+    spread,
+)
 from tests.scoring.made import (
     HISTORIES,
     HISTORY,
@@ -44,6 +55,36 @@ def test_spread_is_the_population_standard_deviation() -> None:
     assert found.shape == (3, 1)
     assert found.flatten().tolist() == [1.0, pytest.approx(1e-12), pytest.approx(1e-12)]
     assert scores.tolist()[0] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("value", [0.1, -7.3, 1e6, 1e-9])
+def test_scores_that_are_alike_are_divided_into_zeros(value: float) -> None:
+    scores = torch.full((1, 1000), value)
+    assert not (scores / divisor(scores)).any()
+    scores[0, 1] += 10 * abs(value)
+    assert (scores / divisor(scores)).double().std(correction=0).item() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_row_of_zeros_stays_one() -> None:
+    assert not (torch.zeros(2, 5) / divisor(torch.zeros(2, 5))).any()
+
+
+@pytest.mark.parametrize(
+    "name", ["DotProduct", "Constant", "DotProduct of longer vectors", "MemberLift", "Gated"]
+)
+def test_scores_lie_where_the_tables_lie(name: str) -> None:
+    """On ``meta``, which knows shapes only and refuses tensors of other devices."""
+    for scorer in (made(name), Mixture([made(name)], torch.ones(1))):
+        scores = scorer.to("meta").score(torch.arange(3, device="meta"))
+        assert (scores.device.type, scores.shape) == ("meta", (3, ITEMS))
+
+
+@pytest.mark.parametrize("scorer", ["Constant", "ItemGraph"], indirect=True)
+def test_histories_are_scored_where_they_lie(scorer: Scorer) -> None:
+    assert isinstance(scorer, HistoryScorer)
+    rows, items = torch.zeros(2, 3, dtype=torch.int64, device="meta")
+    scores = scorer.to("meta").score_histories(rows, items, 4)
+    assert (scores.device.type, scores.shape) == ("meta", (4, ITEMS))
 
 
 @pytest.mark.parametrize("scorer", HISTORY[1:], indirect=True)
@@ -111,3 +152,11 @@ def test_what_a_segment_of_items_adds(segment: int) -> None:
         found = scorer.raw(0.25, segment, torch.tensor(items), target)
         assert found == pytest.approx(0.25 * weights[items, target].sum(), abs=1e-6)
     assert MEMBERSHIPS.shape[1] == len(LOCAL_WEIGHTS)
+
+
+def test_items_of_a_single_segment() -> None:
+    scorer = MemberItems.build(HISTORIES, LOCAL_WEIGHTS[:1], torch.ones(USERS, 1))
+    assert scorer.num_items == ITEMS
+    expected = HISTORIES.toarray().astype(np.float64) @ LOCAL_WEIGHTS[0].toarray()
+    expected /= np.where(expected.any(1), expected.std(1), 1)[:, None]
+    np.testing.assert_allclose(scorer.score(torch.arange(USERS)).numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -19,7 +19,8 @@ def histories() -> Histories:
 
 
 def over_spread(scores: np.ndarray) -> np.ndarray:
-    return scores / np.maximum(scores.std(1, keepdims=True), 1e-12)
+    flat = np.ptp(scores, axis=1, keepdims=True) == 0
+    return np.where(flat, 0, scores / np.where(flat, 1, scores.std(1, keepdims=True)))
 
 
 def expected(rule: list[float], whole: np.ndarray) -> np.ndarray:
@@ -81,7 +82,7 @@ def test_for_others_scores_and_histories_change_and_nothing_else() -> None:
     assert torch.equal(other.rule, scorer.rule)
 
 
-@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (3.0, 1.0)])
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.0, 1.0), (0.1, 0.2), (3.0, 1.0)])
 def test_balanced(shares: tuple[float, float]) -> None:
     """Parts of ``z`` have spreads in the proportion asked for, and together mean zero."""
     scorer = made("Continued")
@@ -98,6 +99,25 @@ def test_balanced(shares: tuple[float, float]) -> None:
     assert of_scores * by_scores.std() == pytest.approx(shares[1] / sum(shares), rel=1e-5)
     both = of_history * by_history + of_scores * by_scores
     assert middle == pytest.approx(both.mean(), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_a_history_of_no_or_all_warm_items_says_nothing(length: int) -> None:
+    """It must not make huge numbers of rounding, nor outweigh everybody else."""
+    flat = Histories(torch.tensor([0, length]), WARM[:length], ITEMS)
+    scorer = Continued(Constant(torch.arange(ITEMS)), flat, WARM, COLD, FROM_TEXTS, PLACE)
+    without = Continued(
+        Constant(torch.arange(ITEMS)), flat, WARM, COLD, FROM_TEXTS, PLACE * torch.tensor([0, 1, 1, 1, 1])
+    )
+    assert torch.equal(scorer.score(torch.arange(1)), without.score(torch.arange(1)))
+
+
+def test_balanced_in_small_numbers() -> None:
+    scorer = Continued(made("DotProduct"), histories(), WARM, COLD, 0.01 * FROM_TEXTS, PLACE)
+    found = scorer.balanced(0.0, 1.0, EVERYBODY)
+    warm = scorer.whole.score(EVERYBODY).double().numpy()[:, WARM.numpy()]
+    z = over_spread(warm) @ (0.01 * FROM_TEXTS.double().numpy())
+    assert float(found.rule[1]) == pytest.approx(1 / z.std(), rel=1e-5)
 
 
 def test_balanced_over_more_users_than_a_block_holds() -> None:

@@ -15,6 +15,7 @@ from gnnseg.scoring import (
     DotProduct,
     Gated,
     GraphFilter,
+    GroupNetworks,
     HistoryScorer,
     ItemGraph,
     MemberItems,
@@ -25,17 +26,22 @@ from gnnseg.scoring import (
 )
 from tests.scoring.made import (
     COEFFICIENTS,
+    DOTS,
+    GROUPS,
     HISTORIES,
     HISTORY,
+    ITEM_TABLE,
     ITEMS,
     LEFT,
     LINKS,
     MAKERS,
+    NETWORKS,
     OWN_GATES,
     RIGHT,
     RULE,
     SCALE,
     SPARSE,
+    USER_TABLE,
     USERS,
     WEIGHTS,
     each_scorer,
@@ -106,6 +112,46 @@ def test_coordinates_beyond_a_product_are_added_to_it(longer: int) -> None:
     users[:, 3:] = 0
     alone = DotProduct(users[:, :3], items[:, :3]).score(rows)
     assert torch.equal(DotProduct.of(users, items, 3).score(rows), alone)
+
+
+def test_group_networks_are_networks_on_the_pairs_vector() -> None:
+    users, items = (table[:, :3].double().numpy() for table in (USER_TABLE, ITEM_TABLE))
+    hidden, hidden_bias, output, output_bias = (part.double().numpy() for part in NETWORKS)
+    expected = DOTS.numpy()[:, None] * (users @ items.T)
+    for user in range(USERS):
+        for item in range(ITEMS):
+            for group, share in enumerate(GROUPS[user].tolist()):
+                values = np.tanh((users[user] * items[item]) @ hidden[group] + hidden_bias[group])
+                expected[user, item] += share * (values @ output[group] + output_bias[group])
+    found = made("GroupNetworks").score(torch.arange(USERS))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_keeps_tables_of_its_own() -> None:
+    table = USER_TABLE[:, :3].clone()
+    scorer = GroupNetworks(table, ITEM_TABLE[:, :3], GROUPS, DOTS, *NETWORKS)
+    before = scorer.score(torch.arange(USERS))
+    table.zero_()
+    assert torch.equal(scorer.score(torch.arange(USERS)), before)
+    assert all(buffer.is_contiguous() for buffer in scorer.buffers())
+
+
+def test_no_longer_vectors_no_further_coordinates() -> None:
+    found = DotProduct.of(USER_TABLE, ITEM_TABLE, 5)
+    assert found.more_users is None
+    assert torch.equal(found.score(torch.arange(USERS)), USER_TABLE @ ITEM_TABLE.T)
+
+
+def test_a_mixture_needs_a_weight_for_each() -> None:
+    mixture = Mixture([made("DotProduct"), made("Constant")], torch.ones(1))
+    with pytest.raises(ValueError, match="zip"):
+        mixture.score(torch.arange(2))
+
+
+def test_a_part_that_is_alike_for_all_items_does_not_count() -> None:
+    flat = Constant(torch.full((ITEMS,), 0.3))
+    both = Mixture([made("DotProduct"), flat], torch.tensor([1.0, 5.0])).score(torch.arange(USERS))
+    assert torch.equal(both, Mixture([made("DotProduct")], torch.ones(1)).score(torch.arange(USERS)))
 
 
 def test_group_networks_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,13 @@ def test_exact(name: str) -> None:
     np.testing.assert_allclose(products(found), scorer.score(EVERYBODY).numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_gated_constant_is_one_for_every_user() -> None:
+    scorer = Gated(made("Constant"), made("MemberLift"), OWN_GATES, RULE)
+    np.testing.assert_allclose(
+        products(table_of(scorer)), scorer.score(EVERYBODY).numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_table_is_itself() -> None:
     scorer = made("DotProduct")
     assert isinstance(scorer, DotProduct)

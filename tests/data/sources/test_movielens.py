@@ -175,7 +175,7 @@ def test_movie_that_the_archive_does_not_describe(known) -> None:
         ("ratings.csv", "userId,movieId,rating,timestamp\n1,x,3,4\n", "is malformed"),
         ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,,4\n", "lacks numbers"),
         ("ratings.csv", "userId,movieId,rating,timestamp\n", "is empty"),
-        ("movies.csv", "", "is malformed: empty CSV"),
+        ("movies.csv", "", "is malformed: empty"),
     ],
 )
 def test_malformed_member(known, name: str, text: str, says: str) -> None:
