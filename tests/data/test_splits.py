@@ -198,6 +198,8 @@ def test_given_by_hand() -> None:
     found = sizes(dataset, Given(valid=0.5).assign(dataset))
     assert found == [[0, 0, 1], [1, 0, 1], [1, 1, 1], [1, 2, 1], [2, 2, 1], [2, 3, 1]]
     assert not (Given(valid=0.0).assign(dataset) == 1).any()
+    found = sizes(dataset, Given(valid=0.95).assign(dataset))
+    assert found == [[0, 0, 1], [1, 0, 1], [1, 1, 1], [1, 2, 1], [1, 3, 1], [1, 4, 1]]
 
 
 def test_leave_last_out_by_hand() -> None:
@@ -306,6 +308,7 @@ def test_first_of_each_user_in_order() -> None:
     found = first(Interactions(users, items), 2)
     assert found.users.tolist() == [0, 0, 1, 4, 4]
     assert found.items.tolist() == [0, 1, 3, 4, 5]
+    assert first(Interactions(users[:3] + 1, items[:3]), 1).items.tolist() == [0]
 
 
 def test_held_out_pairs_of_users_without_training_are_dropped() -> None:

@@ -64,11 +64,11 @@ def test_the_rule_is_kept_in_double_precision() -> None:
 def test_placed_moves_the_cold_items_only() -> None:
     scorer = made("Continued")
     assert isinstance(scorer, Continued)
-    moved = scorer.placed(0.25, 1.5)
-    assert moved.place == (0.25, 1.5)
+    moved = scorer.placed(0.1, 1.7)
+    assert moved.place == (0.1, 1.7)
     assert moved.rule[:3].tolist() == scorer.rule[:3].tolist()
     whole = scorer.whole.score(EVERYBODY).double().numpy()
-    cold = expected([*scorer.rule[:3].tolist(), 0.25, 1.5], whole)
+    cold = expected([*scorer.rule[:3].tolist(), 0.1, 1.7], whole)
     np.testing.assert_allclose(moved.score(EVERYBODY)[:, COLD].numpy(), cold, rtol=1e-4, atol=1e-5)
 
 
