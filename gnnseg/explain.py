@@ -30,6 +30,7 @@ from gnnseg.scoring import (
     Mixture,
     NewUsers,
     Scorer,
+    divisor,
     history_pairs,
     spread,
 )
@@ -190,7 +191,7 @@ class _Split:
             for place, part in enumerate(scorer.scorers):
                 weight = float(scorer.weights[place])
                 if weight:
-                    scale = weight / float(spread(part.score(user)))  # type: ignore[operator]
+                    scale = weight / float(divisor(part.score(user)))  # type: ignore[operator]
                     _add(total, self.of(part, row, target, main and place == 0), scale)  # type: ignore[arg-type]
             return total
         if isinstance(scorer, Gated):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def mean_interval(
 ) -> Interval:
     """Percentile bootstrap interval of the mean of ``values [n]`` (Efron, doi 10.1214/aos/1176344552)."""
     if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval(math.nan, math.nan, math.nan)
     low, high = np.quantile(bootstrap_means(values, rng, resamples), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high))
 
@@ -70,7 +71,7 @@ def normal_interval(values: Array, level: float = LEVEL) -> Interval:
     from scipy import special
 
     if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval(math.nan, math.nan, math.nan)
     mean = float(values.mean())
     half = float(special.ndtri((1 + level) / 2) * values.std() / len(values) ** 0.5)
     return Interval(mean, mean - half, mean + half)
@@ -95,14 +96,14 @@ def compare(model: Array, baseline: Array, rng: np.random.Generator, level: floa
     moved = bool(np.any(differences))
     p = float(stats.wilcoxon(differences, zero_method="wilcox", method="approx").pvalue) if moved else 1.0
     base = float(baseline.mean())
-    relative = interval.mean / base if base else float("nan")
+    relative = interval.mean / base if base else math.nan
     return Comparison(interval.mean, relative, interval.low, interval.high, p, len(differences))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of p-values for the number of tests (Holm 1979, jstor 4615733)."""
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
+    order = np.argsort(p)
     factors = np.arange(len(p), 0, -1)
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))

@@ -200,6 +200,23 @@ def test_diversity_of_many_users_is_the_mean_over_all() -> None:
     assert found == pytest.approx(1 - np.mean(pairs), abs=1e-4)
 
 
+def test_beyond_accuracy_by_hand() -> None:
+    lists, popularity = np.array([[0, 1], [0, 2]]), np.array([4, 2, 1, 1])
+    found = beyond_accuracy(lists, popularity, np.array([[1.0, 0], [0, 1.0], [0.6, 0.8], [1.0, 0]]))
+    assert found == {
+        "coverage": 0.75,
+        "gini": pytest.approx(0.375),  # shown 2, 1, 1 and 0 times
+        "popularity": pytest.approx((4 + 2 + 4 + 1) / 4),
+        "novelty": pytest.approx((1 + 2 + 1 + 3) / 4),
+        "diversity": pytest.approx((1 + 0.4) / 2),
+    }
+
+
+def test_novelty_of_one_interaction_in_all_is_no_surprise() -> None:
+    assert beyond_accuracy(np.array([[1]]), np.array([0, 1]))["novelty"] == 0
+    assert beyond_accuracy(np.array([[1]]), np.array([0, 0]))["novelty"] == 0
+
+
 def test_no_features_no_diversity() -> None:
     assert set(beyond_accuracy(np.array([[0, 1]]), np.array([1, 2]))) == {
         "coverage",

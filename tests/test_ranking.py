@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gnnseg import ranking
 from gnnseg.errors import ConfigError, TooLargeError
-from gnnseg.ranking import top_k
+from gnnseg.ranking import top_k, top_k_blocks
 from gnnseg.scoring import Constant, DotProduct, Scorer
 
 
@@ -24,6 +24,7 @@ class Table(Scorer):
         self.asked: list[int] = []
 
     def score(self, users: Tensor) -> Tensor:
+        assert users.dtype == torch.int64
         self.asked.append(len(users))
         return self.table[users]
 
@@ -110,8 +111,63 @@ def test_one_user_a_block_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody() -> None:
-    items, scores = top_k(Table(np.ones((3, 6))), np.array([], dtype=np.int64), 2)
+    scorer = Table(np.ones((3, 6)))
+    items, scores = top_k(scorer, np.array([], dtype=np.int64), 2)
     assert items.shape == scores.shape == (0, 2)
+    assert scorer.asked == []
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint16, list])
+def test_rows_of_any_integer_type(kind: type) -> None:
+    table = np.random.default_rng(0).random((5, 8))
+    rows = [4, 0] if kind is list else np.array([4, 0], dtype=kind)
+    assert np.array_equal(top_k(Table(table), rows, 3)[0], naive(table, [4, 0], 3, None)[0])
+
+
+@pytest.mark.parametrize("seen", [None, sp.csr_matrix(np.eye(4, 6))])
+def test_only_allowed_items_are_ranked(seen: sp.csr_matrix | None) -> None:
+    table = np.random.default_rng(4).random((4, 6)) - 0.5
+    allowed = np.array([True, True, False, True, False, False])
+    closed = np.tile(~allowed, (4, 1)) | (False if seen is None else seen.toarray() > 0)
+    items, scores = top_k(Table(table), np.arange(4), 3, seen, allowed=torch.from_numpy(allowed))
+    expected_items, expected_scores = naive(table, np.arange(4), 3, closed)
+    np.testing.assert_array_equal(scores, expected_scores)
+    left = np.isfinite(scores)
+    np.testing.assert_array_equal(items[left], expected_items[left])
+    assert left.sum() == (~closed).sum()
+
+
+class Elsewhere(Scorer):
+    """Scores that lie on another device, ``meta``, which knows shapes and types and refuses other devices."""
+
+    num_items = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.empty(6, device="meta"))
+
+    def score(self, users: Tensor) -> Tensor:
+        assert users.device.type == "meta"
+        return self.table.repeat(len(users), 1)
+
+
+def test_everything_is_moved_to_the_device_of_the_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pairs(indptr: Tensor, indices: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+        assert {part.device.type for part in (indptr, indices, users)} == {"meta"}
+        return users[:1], users[:1]
+
+    monkeypatch.setattr(ranking, "history_pairs", pairs)
+    seen, allowed = sp.csr_matrix(np.eye(3, 6)), torch.ones(6, dtype=torch.bool)
+    moved = []
+    masked_fill = Tensor.masked_fill_
+    monkeypatch.setattr(
+        Tensor,
+        "masked_fill_",
+        lambda x, mask, value: moved.append(mask.device) or masked_fill(x, mask, value),
+    )
+    found = list(top_k_blocks(Elsewhere(), np.arange(3), 2, seen, allowed))
+    assert [(part.device.type, part.shape) for part in found[0]] == [("meta", (3, 2))] * 2
+    assert moved == [torch.device("meta")]
 
 
 @pytest.mark.parametrize("users", [[0], [0, 1, 1]])

@@ -26,8 +26,20 @@ def test_bootstrap_means_vary_as_means_do() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3, 1_000_000, 5_000_000])
-def test_number_of_resamples(n: int) -> None:
-    assert bootstrap_means(np.ones(n), rng(), 3).tolist() == [1, 1, 1]
+@pytest.mark.parametrize("resamples", [1, 3])
+def test_number_of_resamples(n: int, resamples: int) -> None:
+    assert bootstrap_means(np.ones(n), rng(), resamples).tolist() == [1] * resamples
+
+
+def test_number_of_resamples_that_no_block_divides() -> None:
+    """Four fit in a block."""
+    assert bootstrap_means(np.ones(1_000_000), rng(), 6).tolist() == [1] * 6
+
+
+def test_resamples_are_the_same_in_every_release() -> None:
+    """Published intervals belong to them; written down when they were settled."""
+    values = np.array([0.0, 1.0, 10.0, 100.0, 1000.0])
+    assert (5 * bootstrap_means(values, rng(), 4)).round().tolist() == [1112.0, 1000.0, 2210.0, 1220.0]
 
 
 def test_memory_is_bounded() -> None:
@@ -117,6 +129,27 @@ def test_comparison_against_scipy(seed: int) -> None:
     assert found.p == pytest.approx(oracle.pvalue)
     interval = mean_interval(differences, rng())
     assert (found.low, found.high) == (interval.low, interval.high)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_the_level_of_a_comparison(level: float) -> None:
+    draws = rng(5)
+    model, baseline = draws.random(40), draws.random(40)
+    found, whole = compare(model, baseline, rng(), level), compare(model, baseline, rng())
+    interval = mean_interval(model - baseline, rng(), level)
+    assert (found.low, found.high) == (interval.low, interval.high)
+    assert found.high - found.low < 0.8 * (whole.high - whole.low)
+
+
+def test_p_value_by_the_normal_distribution_of_rank_sums() -> None:
+    """Wilcoxon's statistic by hand: users who do not differ are left out, nothing is corrected."""
+    baseline = np.zeros(11)
+    model = np.array([0.5, -0.1, 0.3, 0.9, 0.7, -0.2, 0.6, 0.4, 1.1, 0.8, 0.0])
+    n, of_negative = 10, 1 + 2  # ranks of 0.1 and 0.2
+    z = (of_negative - n * (n + 1) / 4) / math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+    expected = math.erfc(abs(z) / math.sqrt(2))
+    assert compare(model, baseline, rng()).p == pytest.approx(expected, rel=1e-9)
+    assert compare(model[:10], baseline[:10], rng()).p == pytest.approx(expected, rel=1e-9)
 
 
 def test_p_value_is_near_the_exact_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, csr_parts, history_pairs, spread
+from gnnseg.scoring.base import HistoryScorer, NewUsers, Scorer, csr_parts, divisor, history_pairs, spread
 from gnnseg.scoring.continued import Among, Continued, Histories
 from gnnseg.scoring.factors import Factors
 from gnnseg.scoring.gated import MAX_GATE, Gated, Gates
@@ -43,6 +43,7 @@ __all__ = [
     "Vectors",
     "as_vectors",
     "csr_parts",
+    "divisor",
     "history_pairs",
     "item_vectors",
     "rebuild",

@@ -9,6 +9,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+ALIKE = 1e-6
+"""Scores whose spread is a smaller share of them differ by rounding only."""
+
 
 class Scorer(nn.Module, ABC):
     """Scores all items for given users; what it knows lives in buffers, so it moves and saves as a module."""
@@ -78,7 +81,7 @@ class HistoryScorer(Scorer):
             self.score_histories(torch.arange(len(some), device=some.device), some, len(some))[:, target]
             for some in items.split(64)
         ]
-        return torch.cat(blocks) if blocks else items.new_zeros(0, dtype=torch.float32)
+        return torch.cat(blocks)
 
 
 class NewUsers(Scorer):
@@ -130,3 +133,13 @@ def spread(scores: Tensor) -> Tensor:
     """Standard deviation of each row, ``[B, I] -> [B, 1]``; never zero."""
     variance = (scores - scores.mean(1, keepdim=True)).square_().mean(1, keepdim=True)
     return variance.sqrt_().clamp_(min=1e-12)
+
+
+def divisor(scores: Tensor) -> Tensor:
+    """What brings each row to unit spread, ``[B, I] -> [B, 1]``.
+
+    The row's standard deviation; infinite where all scores are alike, as rounding would otherwise make huge
+    numbers of a row that says nothing.
+    """
+    size = spread(scores)
+    return size.masked_fill_(size <= ALIKE * scores[:, :1].abs() + 1e-12, torch.inf)

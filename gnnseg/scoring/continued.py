@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnseg.scoring.base import HistoryScorer, Scorer, spread
+from gnnseg.scoring.base import HistoryScorer, Scorer, divisor, spread
 
 
 class Continued(Scorer):
     """A scorer whose cold items are scored by what texts say of them, on the scale of the warm ones.
 
-    With the user's history ``h`` and scores ``s`` of warm items, each divided by its spread, a cold item has
+    With the user's history ``h`` and scores ``s`` of warm items, each divided by its spread (zeros where all
+    are alike), a cold item has
     ``z = (a h + b s) W - m`` and the score ``mean(s) + std(s) (shift + scale z)``. Warm items keep their
     scores bit for bit.
 
@@ -99,10 +100,10 @@ class Continued(Scorer):
         of_history, of_scores, middle = self._rule[:3]
         total = torch.zeros_like(warm)
         if of_scores:
-            total += of_scores * (warm / spread(warm))
+            total += of_scores * (warm / divisor(warm))
         if of_history:
             own = self.history.score(users)[:, self.warm]
-            total += of_history * (own / spread(own))
+            total += of_history * (own / divisor(own))
         return total @ self.weights - middle
 
 

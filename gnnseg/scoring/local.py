@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gnnseg.graph import csr_tensor
-from gnnseg.scoring.base import Scorer, history_pairs, spread
+from gnnseg.scoring.base import Scorer, divisor, history_pairs
 
 Memberships = TypeVar("Memberships", np.ndarray, Tensor)
 
@@ -144,7 +144,7 @@ class MemberItems(LocalScorer):
         histories = csr_tensor(crow, columns.reshape(-1)[order], values, (len(users), size[0]))
         stacked = csr_tensor(self.weights_indptr, self.weights_indices, self.weights, size)
         scores: Tensor = (histories @ stacked).to_dense()
-        return scores / spread(scores)
+        return scores / divisor(scores)
 
     def raw(self, share: float, segment: int, items: Tensor, target: int) -> float:
         """Share times the sum over the history of the segment's weights."""

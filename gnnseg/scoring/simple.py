@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnnseg.scoring.base import HistoryScorer, Scorer, spread
+from gnnseg.scoring.base import HistoryScorer, Scorer, divisor
 
 
 class DotProduct(Scorer):
@@ -82,7 +82,8 @@ class Mixture(Scorer):
     """A weighted sum of scorers, each brought to one scale.
 
     Each scorer's scores of a user are divided by their standard deviation over the catalogue, so that
-    weights mean the same for any two scorers and for any length of history.
+    weights mean the same for any two scorers and for any length of history. Scores that are alike for all
+    items count as zeros.
 
     Args:
         scorers: Of the same users and items.
@@ -109,7 +110,7 @@ class Mixture(Scorer):
         for scorer, weight in zip(self.scorers, self._weights, strict=True):
             if weight:
                 scores: Tensor = scorer.score(users)  # type: ignore[operator]
-                total.addcdiv_(scores, spread(scores), value=weight)
+                total.addcdiv_(scores, divisor(scores), value=weight)
         return total
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gnnseg.data.dataset import Dataset
 from gnnseg.data.interactions import Interactions
 from gnnseg.data.splits import Given, LeaveLastOut, Parts, Random, Split, Temporal
+from gnnseg.data.splits.base import first, held_out, positions
 from gnnseg.errors import ConfigError, DataError
 from tests.data.strategies import datasets, make
 
@@ -183,3 +184,178 @@ def test_one_interaction_cannot_be_divided(split: Split) -> None:
 def test_shares_out_of_range(kind: type[Random], valid: float, test: float) -> None:
     with pytest.raises(ConfigError):
         kind(valid=valid, test=test)
+
+
+def triangle(users: int = 10) -> Dataset:
+    """User ``n`` has ``n + 1`` interactions."""
+    return make([(user, item) for user in range(users) for item in range(user + 1)])
+
+
+def sizes(dataset: Dataset, part: np.ndarray) -> list[list[int]]:
+    """How many of each user's interactions are in each part."""
+    users = dataset.interactions.users
+    return [np.bincount(part[users == user], minlength=3).tolist() for user in range(dataset.num_users)]
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "expected"),
+    [
+        # halves are rounded up; somebody with three has one in each part, and one is always kept
+        (0.3, 0.3, [(1, 0, 0), (1, 0, 1), (1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 2)]),
+        (0.45, 0.45, [(1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 2), (1, 2, 2), (1, 2, 3), (1, 3, 3)]),
+        (0.0, 0.9, [(1, 0, 0), (1, 0, 1), (1, 0, 2), (1, 0, 3), (1, 0, 4), (1, 0, 5), (1, 0, 6)]),
+        (0.9, 0.0, [(1, 0, 0), (2, 0, 0), (1, 2, 0), (1, 3, 0), (1, 4, 0), (1, 5, 0), (1, 6, 0)]),
+        (0.1, 0.8, [(1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 1, 4), (1, 1, 5)]),
+    ],
+)
+def test_random_by_hand(valid: float, test: float, expected: list[tuple[int, int, int]]) -> None:
+    dataset = triangle(7)
+    found = sizes(dataset, Random(valid=valid, test=test).assign(dataset))
+    assert [tuple(own) for own in found] == expected
+
+
+def test_given_by_hand() -> None:
+    dataset = make(
+        [(user, item) for user in range(6) for item in range(user + 1)],
+        given_test=[item == 0 for user in range(6) for item in range(user + 1)],
+    )
+    found = sizes(dataset, Given(valid=0.5).assign(dataset))
+    assert found == [[0, 0, 1], [1, 0, 1], [1, 1, 1], [1, 2, 1], [2, 2, 1], [2, 3, 1]]
+    assert not (Given(valid=0.0).assign(dataset) == 1).any()
+    found = sizes(dataset, Given(valid=0.95).assign(dataset))
+    assert found == [[0, 0, 1], [1, 0, 1], [1, 1, 1], [1, 2, 1], [1, 3, 1], [1, 4, 1]]
+
+
+def test_leave_last_out_by_hand() -> None:
+    """Of equal times, the later row is the later interaction."""
+    pairs = [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    dataset = make(pairs, times=[3, 9, 9, 1, 5, 6, 30, 20, 10])
+    assert LeaveLastOut().assign(dataset).tolist() == [0, 1, 2, 0, 0, 0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "expected"),
+    [
+        (0.2, 0.3, [0, 0, 0, 0, 0, 1, 1, 2, 2, 2]),
+        (0.0, 0.3, [0, 0, 0, 0, 0, 0, 0, 2, 2, 2]),
+        (0.2, 0.0, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1]),
+        (0.0, 0.0, [0] * 10),
+    ],
+)
+def test_temporal_by_hand(valid: float, test: float, expected: list[int]) -> None:
+    order = np.random.default_rng(0).permutation(10)
+    dataset = make([(0, item) for item in range(10)], times=(100 + order).tolist())
+    found = Temporal(valid=valid, test=test).assign(dataset)
+    assert found[np.argsort(order)].tolist() == expected
+
+
+def test_equal_times_share_a_part() -> None:
+    dataset = make([(0, item) for item in range(10)], times=[1, 2, 3, 4, 4, 4, 5, 6, 6, 6])
+    found = Temporal(valid=0.3, test=0.2).assign(dataset)
+    assert found.tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_defaults_hold_out_a_tenth_each() -> None:
+    dataset = make(
+        [(0, item) for item in range(100)], times=list(range(100)), given_test=[False] * 99 + [True]
+    )
+    for split in (Random(), Temporal()):
+        assert np.bincount(split.assign(dataset)).tolist() == [80, 10, 10]
+    assert np.bincount(Given().assign(dataset)).tolist() == [89, 10, 1]
+
+
+def test_splits_are_the_same_in_every_release() -> None:
+    """Published figures belong to one division; these were written down when it was settled."""
+    dataset = make(
+        [(user, item) for user in range(3) for item in range(5)], given_test=([False] * 4 + [True]) * 3
+    )
+    assert Random(valid=0.2, test=0.2).assign(dataset).tolist() == [
+        0,
+        0,
+        0,
+        1,
+        2,
+        0,
+        1,
+        2,
+        0,
+        0,
+        1,
+        2,
+        0,
+        0,
+        0,
+    ]
+    assert Random(valid=0.2, test=0.2, seed=7).assign(dataset).tolist() == [
+        0,
+        2,
+        1,
+        0,
+        0,
+        0,
+        2,
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+        2,
+        0,
+    ]
+    assert Given(valid=0.25).assign(dataset).tolist() == [0, 0, 0, 1, 2, 1, 0, 0, 0, 2, 0, 0, 0, 1, 2]
+    assert np.array_equal(Random().assign(dataset), Random(seed=0).assign(dataset))
+    assert np.array_equal(Given().assign(dataset), Given(seed=0).assign(dataset))
+
+
+def test_positions_by_hand() -> None:
+    users, key = np.array([2, 0, 2, 2, 0, 5]), np.array([3.0, 1.0, 1.0, 2.0, 0.0, 9.0])
+    position, count = positions(users, key)
+    assert position.tolist() == [2, 1, 0, 1, 0, 0]
+    assert count.tolist() == [3, 2, 3, 3, 2, 1]
+    assert position.dtype == np.int64
+    assert [part.tolist() for part in positions(users[:0], key[:0])] == [[], []]
+
+
+def test_held_out_by_hand() -> None:
+    count = np.array([1, 2, 3, 4, 5, 10])
+    room = count - 1
+    assert held_out(count, 0.25, least=2, room=room).tolist() == [0, 1, 1, 1, 1, 3]
+    assert held_out(count, 0.25, least=5, room=room).tolist() == [0, 0, 0, 0, 1, 3]
+    assert held_out(count, 0.99, least=1, room=room).tolist() == room.tolist()
+    assert held_out(count, 0.0, least=1, room=room).tolist() == [0] * 6
+    assert held_out(count, 0.5, least=1, room=np.full(6, 2)).dtype == np.int64
+
+
+def test_first_of_each_user_in_order() -> None:
+    users, items = np.array([0, 0, 0, 1, 4, 4]), np.arange(6)
+    found = first(Interactions(users, items), 2)
+    assert found.users.tolist() == [0, 0, 1, 4, 4]
+    assert found.items.tolist() == [0, 1, 3, 4, 5]
+    assert first(Interactions(users[:3] + 1, items[:3]), 1).items.tolist() == [0]
+
+
+def test_held_out_pairs_of_users_without_training_are_dropped() -> None:
+    """Both of user 1's are held out; one of user 0's is trained on."""
+    dataset = make([(0, 0), (0, 1), (1, 0), (1, 1)], given_test=[False, True, True, True])
+    parts = Given(valid=0.0).split(dataset)
+    assert parts.dropped == 2
+    assert parts.given is None
+    assert [pairs(part).total() for part in (parts.train, parts.valid, parts.test)] == [1, 0, 1]
+
+
+def test_messages_of_splits() -> None:
+    with pytest.raises(DataError) as caught:
+        Given().split(make([(0, 0)], given_test=[True]))
+    assert str(caught.value) == (
+        "the split leaves 0 interactions to train on and 0 to test on (of 1); use more data or another split"
+    )
+    with pytest.raises(DataError) as caught:
+        Given().split(make([(0, 0)]))
+    assert str(caught.value) == "'made' brings no test part of its own; use split Random, for example"
+    with pytest.raises(DataError) as caught:
+        LeaveLastOut().split(make([(0, 0)]))
+    assert str(caught.value) == "'made' has no times; use split Random, or name the time column"
+    with pytest.raises(ConfigError) as error:
+        Random(valid=0.5, test=0.6)
+    assert str(error.value) == "'valid' and 'test' must leave something to train on (got 0.5 + 0.6)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,13 +11,14 @@ import torch
 
 from gnnseg.scoring import (
     Constant,
+    Continued,
     DotProduct,
     Factors,
     Gated,
     GraphFilter,
     GroupNetworks,
+    Histories,
     ItemGraph,
-    LocalScorer,
     MemberItems,
     MemberLift,
     Mixture,
@@ -32,24 +35,10 @@ COEFFICIENTS, SCALE = rng.normal(size=4), rng.random(ITEMS) + 0.5
 LINKS = sp.csr_matrix(HISTORIES.toarray() * 0.4 * (rng.random((USERS, ITEMS)) + 0.1))
 LINKS.sort_indices()
 LEFT, RIGHT = rng.normal(size=(ITEMS, 2)), rng.normal(size=(ITEMS, 2))
-MADE: dict[str, Scorer] = {
-    "DotProduct": DotProduct(
-        torch.from_numpy(rng.random((USERS, 3))).float(), torch.from_numpy(WEIGHTS[:, :3])
-    ),
-    "Constant": Constant(torch.arange(ITEMS)),
-    "GraphFilter": GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT, RIGHT),
-    "DotProduct of longer vectors": DotProduct.of(
-        torch.from_numpy(rng.random((USERS, 5))).float(), torch.from_numpy(WEIGHTS[:, :5]), 3
-    ),
-    "GroupNetworks": GroupNetworks(
-        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((USERS, 3), (ITEMS, 3))),
-        torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]),
-        torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
-        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((2, 3, 4), (2, 4), (2, 4), (2,))),
-    ),
-    "ItemGraph": ItemGraph.build(HISTORIES, WEIGHTS),
-    "ItemGraph, sparse": ItemGraph.build(HISTORIES, SPARSE),
-}
+TABLES = {size: torch.from_numpy(rng.normal(size=size)).float() for size in ((USERS, 5), (ITEMS, 5))}
+NETWORKS = [torch.from_numpy(rng.normal(size=size)).float() for size in ((2, 3, 4), (2, 4), (2, 4), (2,))]
+GROUPS = torch.tensor([[0.2, 0.8], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 1.0]])
+DOTS = torch.tensor([1.0, 0.5, 1.0, 0.0, 0.0, 1.0])
 CONFIDENCE = 1 + 4.0 * HISTORIES.toarray()
 FOLDED = [
     np.linalg.solve(
@@ -58,11 +47,6 @@ FOLDED = [
     for c in CONFIDENCE
 ]
 """Equation 4 of Hu et al. 2008 for each user, in full and in float64."""
-MADE["Factors"] = Factors(
-    torch.from_numpy(np.array(FOLDED)).float(), torch.from_numpy(WEIGHTS[:, :3]), torch.tensor([0.5, 4.0])
-)
-MADE["Mixture"] = Mixture([MADE["DotProduct"], MADE["ItemGraph"]], torch.tensor([1.0, 0.5]))
-MADE["Mixture of mixtures"] = Mixture([MADE["Mixture"], MADE["GraphFilter"]], torch.tensor([1.0, 2.0]))
 MEMBERSHIPS = torch.tensor(
     [[0.2, 0.8, 0.0], [1.0, 0.0, 0.0], [0.3, 0.3, 0.4], [0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
 )
@@ -74,13 +58,42 @@ LOCAL_WEIGHTS = [
 ]
 LOCAL_WEIGHTS[1] = sp.csr_matrix((ITEMS, ITEMS))
 OWN_GATES, RULE = torch.tensor([0.0, 1.0, 0.3, 2.0, 0.5, 0.0]), torch.tensor([1.5, 0.1, 1.0, 0.0, 2.0])
-MADE["MemberLift"] = MemberLift(MEMBERSHIPS, LIFT)
-MADE["MemberItems"] = MemberItems.build(HISTORIES, LOCAL_WEIGHTS, MEMBERSHIPS)
-MADE["Gated"] = Gated(MADE["DotProduct"], MADE["MemberLift"], OWN_GATES, RULE)
-MADE["Gated mixture"] = Gated(MADE["Mixture of mixtures"], MADE["MemberItems"], OWN_GATES, RULE)
-LOCAL = [name for name, scorer in MADE.items() if isinstance(scorer, LocalScorer)]
-GATED = [name for name, scorer in MADE.items() if isinstance(scorer, Gated)]
-each_scorer = pytest.mark.parametrize("scorer", MADE.values(), ids=MADE)
+USER_TABLE, ITEM_TABLE = TABLES[USERS, 5], TABLES[ITEMS, 5]
+
+MAKERS: dict[str, Callable[[], Scorer]] = {
+    "DotProduct": lambda: DotProduct(USER_TABLE[:, :3], ITEM_TABLE[:, :3]),
+    "Constant": lambda: Constant(torch.arange(ITEMS)),
+    "GraphFilter": lambda: GraphFilter.build(LINKS, COEFFICIENTS, SCALE, LEFT, RIGHT),
+    "DotProduct of longer vectors": lambda: DotProduct.of(USER_TABLE, ITEM_TABLE, 3),
+    "GroupNetworks": lambda: GroupNetworks(USER_TABLE[:, :3], ITEM_TABLE[:, :3], GROUPS, DOTS, *NETWORKS),
+    "ItemGraph": lambda: ItemGraph.build(HISTORIES, WEIGHTS),
+    "ItemGraph, sparse": lambda: ItemGraph.build(HISTORIES, SPARSE),
+    "Factors": lambda: Factors(
+        torch.from_numpy(np.array(FOLDED)).float(),
+        torch.from_numpy(WEIGHTS[:, :3]),
+        torch.tensor([0.5, 4.0]),
+    ),
+    "Mixture": lambda: Mixture([made("DotProduct"), made("ItemGraph")], torch.tensor([1.0, 0.5])),
+    "Mixture of mixtures": lambda: Mixture([made("Mixture"), made("GraphFilter")], torch.tensor([1.0, 2.0])),
+    "MemberLift": lambda: MemberLift(MEMBERSHIPS, LIFT),
+    "MemberItems": lambda: MemberItems.build(HISTORIES, LOCAL_WEIGHTS, MEMBERSHIPS),
+    "Gated": lambda: Gated(made("DotProduct"), made("MemberLift"), OWN_GATES, RULE),
+    "Gated mixture": lambda: Gated(made("Mixture of mixtures"), made("MemberItems"), OWN_GATES, RULE),
+    "Continued": lambda: Continued(
+        made("DotProduct"), Histories(*as_tensors(HISTORIES), ITEMS), WARM, COLD, FROM_TEXTS, PLACE
+    ),
+}
+WARM, COLD = torch.tensor([0, 2, 3]), torch.tensor([4, 1])
+FROM_TEXTS, PLACE = torch.from_numpy(WEIGHTS[:3, :2]), torch.tensor([0.7, 0.4, 0.1, -0.3, 0.8])
+HISTORY = ["Constant", "GraphFilter", "ItemGraph", "ItemGraph, sparse", "Factors"]
+LOCAL = ["MemberLift", "MemberItems"]
+GATED = ["Gated", "Gated mixture"]
+each_scorer = pytest.mark.parametrize("scorer", MAKERS, indirect=True)
+
+
+def made(name: str) -> Scorer:
+    """Made anew for every test, so that what makes it is tested with it."""
+    return MAKERS[name]()
 
 
 def as_tensors(histories: sp.csr_matrix) -> tuple[torch.Tensor, torch.Tensor]:

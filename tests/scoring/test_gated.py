@@ -14,18 +14,18 @@ from gnnseg.scoring import (
 from tests.scoring.made import (
     GATED,
     HISTORIES,
-    MADE,
     MEMBERSHIPS,
     OWN_GATES,
     RULE,
     USERS,
     as_tensors,
+    made,
 )
 
 
 @pytest.mark.parametrize("name", GATED)
 def test_gated_is_a_sum_in_standard_deviations(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
+    scorer, users = made(name), torch.arange(USERS)
     assert isinstance(scorer, Gated)
     whole, local = (part.score(users).double().numpy() for part in (scorer.whole, scorer.local))
     expected = whole + OWN_GATES.numpy()[:, None] * whole.std(1, keepdims=True) * local
@@ -35,7 +35,7 @@ def test_gated_is_a_sum_in_standard_deviations(name: str) -> None:
 
 @pytest.mark.parametrize("name", GATED)
 def test_a_closed_gate_or_no_segment_is_exactly_global(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
+    scorer, users = made(name), torch.arange(USERS)
     assert isinstance(scorer, Gated)
     same = (scorer.score(users) == scorer.whole.score(users)).all(1)
     assert {0, 3, 5} <= set(same.nonzero().flatten().tolist())
@@ -44,7 +44,7 @@ def test_a_closed_gate_or_no_segment_is_exactly_global(name: str) -> None:
 
 @pytest.mark.parametrize("name", GATED)
 def test_gated_for_others_follows_the_rule(name: str) -> None:
-    scorer, users = MADE[name], torch.arange(USERS)
+    scorer, users = made(name), torch.arange(USERS)
     assert isinstance(scorer, Gated)
     found = scorer.of(scorer.whole, MEMBERSHIPS, *as_tensors(HISTORIES))
     factor = np.array([0.0, 1.0, 2.0, 0.0, 0.0, 2.0])  # of the strongest segment; none for user 3

@@ -14,22 +14,22 @@ from tests.scoring.made import (
     LIFT,
     LOCAL,
     LOCAL_WEIGHTS,
-    MADE,
     MEMBERSHIPS,
     USERS,
     as_tensors,
+    made,
 )
 
 
 def test_member_lift_is_a_mean_of_segments() -> None:
-    found = MADE["MemberLift"].score(torch.tensor([4, 0, 3])).numpy()
+    found = made("MemberLift").score(torch.tensor([4, 0, 3])).numpy()
     for row, user in enumerate([4, 0, 3]):
         expected = sum(float(MEMBERSHIPS[user, s]) * LIFT[:, s].double().numpy() for s in range(3))
         np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_member_items_is_a_mean_of_segments_at_unit_spread() -> None:
-    found = MADE["MemberItems"].score(torch.arange(USERS)).numpy()
+    found = made("MemberItems").score(torch.arange(USERS)).numpy()
     for user in range(USERS):
         expected = sum(
             float(MEMBERSHIPS[user, s]) * HISTORIES.toarray()[user].astype(np.float64) @ weights.toarray()
@@ -43,7 +43,7 @@ def test_member_items_is_a_mean_of_segments_at_unit_spread() -> None:
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_users_in_no_segment_get_exactly_nothing(name: str) -> None:
-    scores = MADE[name].score(torch.arange(USERS))
+    scores = made(name).score(torch.arange(USERS))
     assert not scores[3].any()
     assert scores[[0, 1, 4, 5]].any(dim=1).all()
 
@@ -51,7 +51,7 @@ def test_users_in_no_segment_get_exactly_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_local_scorer_for_others(name: str) -> None:
     """Whoever has a known user's history and memberships has that user's scores."""
-    scorer, users = MADE[name], [4, 3, 0, 4]
+    scorer, users = made(name), [4, 3, 0, 4]
     assert isinstance(scorer, LocalScorer)
     other = scorer.of(MEMBERSHIPS[users], *as_tensors(HISTORIES[users]))
     assert type(other) is type(scorer)

@@ -15,6 +15,7 @@ from gnnseg.scoring import (
     DotProduct,
     Gated,
     GraphFilter,
+    GroupNetworks,
     HistoryScorer,
     ItemGraph,
     MemberItems,
@@ -25,24 +26,36 @@ from gnnseg.scoring import (
 )
 from tests.scoring.made import (
     COEFFICIENTS,
+    DOTS,
+    GROUPS,
     HISTORIES,
+    HISTORY,
+    ITEM_TABLE,
     ITEMS,
     LEFT,
     LINKS,
-    MADE,
+    MAKERS,
+    NETWORKS,
     OWN_GATES,
     RIGHT,
     RULE,
     SCALE,
     SPARSE,
+    USER_TABLE,
     USERS,
     WEIGHTS,
     each_scorer,
+    made,
 )
 
 
 def test_every_scorer_that_a_run_can_hold_is_tested() -> None:
-    assert {type(scorer).__name__ for scorer in MADE.values()} == {*SCORERS, "Mixture", "Gated"}
+    assert {type(scorer).__name__ for scorer in map(made, MAKERS)} == {
+        *SCORERS,
+        "Mixture",
+        "Gated",
+        "Continued",
+    }
 
 
 @each_scorer
@@ -101,9 +114,49 @@ def test_coordinates_beyond_a_product_are_added_to_it(longer: int) -> None:
     assert torch.equal(DotProduct.of(users, items, 3).score(rows), alone)
 
 
+def test_group_networks_are_networks_on_the_pairs_vector() -> None:
+    users, items = (table[:, :3].double().numpy() for table in (USER_TABLE, ITEM_TABLE))
+    hidden, hidden_bias, output, output_bias = (part.double().numpy() for part in NETWORKS)
+    expected = DOTS.numpy()[:, None] * (users @ items.T)
+    for user in range(USERS):
+        for item in range(ITEMS):
+            for group, share in enumerate(GROUPS[user].tolist()):
+                values = np.tanh((users[user] * items[item]) @ hidden[group] + hidden_bias[group])
+                expected[user, item] += share * (values @ output[group] + output_bias[group])
+    found = made("GroupNetworks").score(torch.arange(USERS))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_keeps_tables_of_its_own() -> None:
+    table = USER_TABLE[:, :3].clone()
+    scorer = GroupNetworks(table, ITEM_TABLE[:, :3], GROUPS, DOTS, *NETWORKS)
+    before = scorer.score(torch.arange(USERS))
+    table.zero_()
+    assert torch.equal(scorer.score(torch.arange(USERS)), before)
+    assert all(buffer.is_contiguous() for buffer in scorer.buffers())
+
+
+def test_no_longer_vectors_no_further_coordinates() -> None:
+    found = DotProduct.of(USER_TABLE, ITEM_TABLE, 5)
+    assert found.more_users is None
+    assert torch.equal(found.score(torch.arange(USERS)), USER_TABLE @ ITEM_TABLE.T)
+
+
+def test_a_mixture_needs_a_weight_for_each() -> None:
+    mixture = Mixture([made("DotProduct"), made("Constant")], torch.ones(1))
+    with pytest.raises(ValueError, match="zip"):
+        mixture.score(torch.arange(2))
+
+
+def test_a_part_that_is_alike_for_all_items_does_not_count() -> None:
+    flat = Constant(torch.full((ITEMS,), 0.3))
+    both = Mixture([made("DotProduct"), flat], torch.tensor([1.0, 5.0])).score(torch.arange(USERS))
+    assert torch.equal(both, Mixture([made("DotProduct")], torch.ones(1)).score(torch.arange(USERS)))
+
+
 def test_group_networks_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Users of one group at once, or one at a time."""
-    scorer, users = MADE["GroupNetworks"], torch.arange(USERS)
+    scorer, users = made("GroupNetworks"), torch.arange(USERS)
     whole = scorer.score(users)
     monkeypatch.setattr("gnnseg.scoring.group_networks.BLOCK_VALUES", 1)
     torch.testing.assert_close(scorer.score(users), whole)
@@ -165,9 +218,7 @@ def test_graph_filter_without_a_low_rank_term() -> None:
     assert scorer.score(torch.tensor([0])).any()
 
 
-@pytest.mark.parametrize(
-    "scorer", [s for s in MADE.values() if isinstance(s, HistoryScorer)], ids=lambda s: type(s).__name__
-)
+@pytest.mark.parametrize("scorer", HISTORY, indirect=True)
 def test_new_users_are_scored_by_their_histories(scorer: HistoryScorer) -> None:
     """Somebody new with a known user's history has that user's scores."""
     histories = HISTORIES[[4, 2, 0]]
@@ -178,7 +229,7 @@ def test_new_users_are_scored_by_their_histories(scorer: HistoryScorer) -> None:
 
 def test_mixture_adds_scores_in_standard_deviations() -> None:
     users = torch.arange(USERS)
-    parts = [MADE["DotProduct"], MADE["GraphFilter"]]
+    parts = [made("DotProduct"), made("GraphFilter")]
     expected = np.zeros((USERS, ITEMS))
     for part, weight in zip(parts, (1.0, 0.3), strict=True):
         scores = part.score(users).double().numpy()
@@ -194,30 +245,30 @@ def test_a_part_of_no_weight_is_not_asked() -> None:
             raise AssertionError
 
     silent = Silent(torch.zeros(ITEMS))
-    alone = Mixture([MADE["DotProduct"]], torch.ones(1))
-    both = Mixture([MADE["DotProduct"], silent], torch.tensor([1.0, 0.0]))
+    alone = Mixture([made("DotProduct")], torch.ones(1))
+    both = Mixture([made("DotProduct"), silent], torch.tensor([1.0, 0.0]))
     assert torch.equal(both.score(torch.arange(USERS)), alone.score(torch.arange(USERS)))
 
 
 def test_a_part_is_rebuilt_as_what_it_was() -> None:
     """Kinds within kinds, through JSON as a run on disk holds them."""
-    kind = json.loads(json.dumps(MADE["Gated mixture"].kind))
+    kind = json.loads(json.dumps(made("Gated mixture").kind))
     assert kind == {"whole": [["DotProduct", "ItemGraph"], "GraphFilter"], "local": "MemberItems"}
-    found = rebuild(kind, MADE["Gated mixture"].state_dict())
+    found = rebuild(kind, made("Gated mixture").state_dict())
     assert isinstance(found, Gated)
     assert isinstance(found.local, MemberItems)
-    assert torch.equal(found.score(torch.arange(USERS)), MADE["Gated mixture"].score(torch.arange(USERS)))
+    assert torch.equal(found.score(torch.arange(USERS)), made("Gated mixture").score(torch.arange(USERS)))
 
 
 def test_only_a_local_scorer_can_be_the_local_part() -> None:
     state = {
-        f"{part}.{k}": v for part in ("whole", "local") for k, v in MADE["Constant"].state_dict().items()
+        f"{part}.{k}": v for part in ("whole", "local") for k, v in made("Constant").state_dict().items()
     }
     with pytest.raises(TypeError, match="Constant is no local scorer"):
         rebuild({"whole": "Constant", "local": "Constant"}, {**state, "gates": OWN_GATES, "rule": RULE})
 
 
 def test_a_part_that_is_missing() -> None:
-    state = {k: v for k, v in MADE["Gated"].state_dict().items() if k != "rule"}
+    state = {k: v for k, v in made("Gated").state_dict().items() if k != "rule"}
     with pytest.raises(KeyError, match="rule"):
-        rebuild(MADE["Gated"].kind, state)
+        rebuild(made("Gated").kind, state)

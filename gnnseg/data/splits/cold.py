@@ -93,9 +93,8 @@ class ColdUsers(Split):
         part = _draw(dataset.num_users, self.share, self.valid, self.seed)[users]
         position, count = positions(users, self._order(dataset))
         given = (part > 0) & (position < np.minimum(self.histories[-1], count // 2))
-        cold = part > 0
         _hold_out_warm(dataset, part, self.warm, self.seed)
-        return np.where(given & cold, 3, part)
+        return np.where(given, 3, part)
 
     def split(self, dataset: Dataset) -> Parts:
         """The three parts, and the histories of cold users.

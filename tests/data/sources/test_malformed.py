@@ -44,7 +44,6 @@ SAYS = {
     "blank between.csv": "row 2: 'user' must hold an id",
     "cut.jsonl": "line 2 must be a JSON object",
     "nan.jsonl": "line 1 must be a JSON object",
-    "deep.jsonl": "line 1 must be a JSON object",
     "latin-1.jsonl": "line 1 must be UTF-8",
     "header only.csv": "has no rows",
     "zeros.csv": "unknown column 'user'",

@@ -179,7 +179,7 @@ HEAD = "userId,movieId,rating,timestamp\n"
         ("ratings.csv", f"{HEAD}1,2,3,4\n\n1,2,,4\n", "line 4 must have a number as 'rating' (got '')"),
         ("ratings.csv", f"{HEAD}1,2,3,4,5\n", "line 2 must have at most 4 fields (got 5)"),
         ("ratings.csv", HEAD, "is empty"),
-        ("movies.csv", "", "is malformed: empty CSV"),
+        ("movies.csv", "", "is malformed: empty"),
     ],
 )
 def test_malformed_member(known, name: str, text: str, says: str) -> None:
