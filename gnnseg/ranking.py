@@ -74,7 +74,7 @@ def top_k_blocks(
     device = scorer.device
     pairs = None if seen is None else _csr(seen, device)
     closed = None if allowed is None else ~allowed.to(device)
-    block = max(1, BLOCK_SCORES // scorer.num_items)
+    block = users_at_once(scorer.num_items)
     rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(device)
     for some in rows.split(block) if len(rows) else ():
         with torch.inference_mode():
@@ -86,6 +86,11 @@ def top_k_blocks(
                 found.masked_fill_(closed, -torch.inf)
             scores, items = torch.topk(found, k)
         yield items, scores
+
+
+def users_at_once(num_items: int) -> int:
+    """Users whose scores of ``num_items`` are held at once."""
+    return max(1, BLOCK_SCORES // num_items)
 
 
 def _csr(matrix: sp.csr_matrix, device: torch.device) -> tuple[Tensor, Tensor]:

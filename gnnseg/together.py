@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from gnnseg.ranking import BLOCK_SCORES, top_k
+from gnnseg.ranking import top_k, users_at_once
 from gnnseg.ranks import Ranks, shares
 from gnnseg.scoring import DotProduct, Scorer, csr_parts, rebuild
 
@@ -46,7 +46,7 @@ def top_k_together(
     Raises:
         TrainingError: If another process stopped.
     """
-    bounds = shares(len(users), ranks.size, max(1, BLOCK_SCORES // scorer.num_items))
+    bounds = shares(len(users), ranks.size, users_at_once(scorer.num_items))
     device = scorer.device.type
     told = {"task": RANK, "kind": scorer.kind, "items": scorer.num_items, "k": k, "bounds": bounds}
     ranks.task({**told, "device": device})

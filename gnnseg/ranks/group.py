@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gnnseg.errors import ConfigError, TrainingError
 
-PATIENCE = timedelta(minutes=10)
+PATIENCE = timedelta(minutes=30)
 """How long a process waits for another in work that all share; one that died is noticed at once, by its
 closed connection."""
 
