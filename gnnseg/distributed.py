@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,7 +28,11 @@ from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared
 from gnnseg.ranks import Part, RankGraph, Ranks, divide
 from gnnseg.stages import Progress, fit_stage, under
+from gnnseg.together import RANK, rank_part
 from gnnseg.tracking import Tracker
+
+STAGE = "stage"
+"""The task of training a stage."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +87,14 @@ def lead(
     """
     ranks = progress.ranks
     assert ranks is not None
-    if progress.stage > 1:  # a resumed stage 2 is of one process
-        ranks.tell({})
-        return
     refuse(config, model.encoder)
     bounds = bounds or divide(data.train.indptr, ranks.size)
     part = Part(ranks, bounds, progress.folder is not None)
     resumed = progress.resumed
     features = model.encoder.item_features
-    ranks.tell(
+    ranks.task(
         {
+            "task": STAGE,
             "config": config.resolved(),
             "bounds": bounds,
             "saves": part.saves,
@@ -111,20 +114,34 @@ def lead(
 
 
 def follow(ranks: Ranks) -> SegmentRecommender | None:
-    """Train stage 1 on what process 0 sends, as one of the others.
+    """Do what process 0 wants done together, until it wants no more, as one of the others.
 
     Args:
         ranks: The processes.
 
     Returns:
-        The model of the process's own users; None where nothing was left to train together.
+        The model of the process's own users as it was trained last; None where nothing was trained.
 
     Raises:
         TrainingError: If another process stopped.
     """
-    told = ranks.tell()
-    if not told:
-        return None
+    own = None
+    while told := ranks.task():
+        if told["task"] == RANK:
+            rank_part(ranks, told, own_device(told["device"]))
+        else:
+            own = _follow_stage(ranks, told)
+    return own
+
+
+def dismiss(ranks: Ranks | None) -> None:
+    """Let the processes that :func:`follow` end, as process 0; alone there are none."""
+    if ranks is not None:
+        ranks.task({})
+
+
+def _follow_stage(ranks: Ranks, told: dict[str, Any]) -> SegmentRecommender:
+    """Train a stage on what process 0 sends."""
     config = load_config(told["config"])
     part = Part(ranks, told["bounds"], told["saves"])
     share = _scatter_data(part, None, own_device(config.device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from gnnseg.data.interactions import Interactions
 from gnnseg.disclosure import MIN_USERS, too_small
 from gnnseg.metrics import ACCURACY, Array, beyond_accuracy, parse
 from gnnseg.ranking import top_k
+from gnnseg.ranks import Ranks
 from gnnseg.scoring import Among, Scorer
 from gnnseg.seeding import numpy_rng
 from gnnseg.statistics import mean_interval
+from gnnseg.together import top_k_together
 from gnnseg.tracking import Tracker
 
 
@@ -87,6 +90,7 @@ def evaluate(
     popularity: np.ndarray | None = None,
     features: np.ndarray | None = None,
     tracker: Tracker | None = None,
+    ranks: Ranks | None = None,
 ) -> Evaluation:
     """Rank the whole catalogue for every user with held-out items, seen items masked.
 
@@ -98,15 +102,18 @@ def evaluate(
         popularity: Training interactions of each item, ``[I]``; with it, ``beyond`` is computed.
         features: Unit vectors of the items' texts, ``[I, f]``, for diversity.
         tracker: Shown the progress.
+        ranks: The processes that rank together with this one, number 0, or None.
 
     Raises:
         ConfigError: For an unknown metric.
+        TrainingError: If another process stopped.
     """
     longest = min(longest_cutoff(metrics), scorer.num_items)
     users = np.unique(held_out.users)
     tracker = tracker or Tracker()
     with tracker.task("ranking", len(users)) as task:
-        items, scores = top_k(scorer, users, longest, seen, task.advance)
+        ranked = top_k if ranks is None else partial(top_k_together, ranks)
+        items, scores = ranked(scorer, users, longest, seen, task.advance)
     items = np.where(np.isfinite(scores), items, -1)
     return evaluate_lists(items, held_out, seen.shape, metrics, popularity, features)
 

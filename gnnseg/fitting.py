@@ -136,7 +136,7 @@ def fit_global(
     encoder = ENCODERS.create(config.encoder or {}, dataset.num_users, dataset.num_items, given)
     model = SegmentRecommender(encoder).to(graph.device)
     model.encoder.warm_start(graph)
-    if progress.ranks is not None:
+    if progress.ranks is not None and progress.stage == 1:
         with clock("encoder"):
             lead(config, data, model, progress, tracker)
     elif progress.stage == 1:

@@ -14,6 +14,7 @@ from gnnseg import environment, model_card
 from gnnseg.checkpoint import SavedRun, graph_of, load_prior, save_prior, save_run
 from gnnseg.cold import cold_items, cold_users
 from gnnseg.config import Config, load_config
+from gnnseg.distributed import dismiss
 from gnnseg.evaluation import Evaluation, evaluate, segment_gap
 from gnnseg.fairness import fairness
 from gnnseg.fairness.reranking import reranking
@@ -235,6 +236,7 @@ def evaluate_run(
     device: str = "auto",
     tracker: Tracker | None = None,
     rules: Rules | None = None,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Measure a saved run again on the data its config names.
 
@@ -244,6 +246,8 @@ def evaluate_run(
         device: Where to rank.
         tracker: Shown the progress.
         rules: Judge lists by these rules, too, and say what they cost (``reranking``).
+        ranks: The processes that rank together with this one, number 0; the others
+            :func:`gnnseg.distributed.follow`.
 
     Raises:
         CheckpointError: If the data are not those the run was trained on.
@@ -253,7 +257,9 @@ def evaluate_run(
     part, seen = (data.parts.valid, data.train) if split == "valid" else (data.parts.test, data.seen)
     held_out = data.of_known_users(part)
     metrics = data.config.metrics
-    found = evaluate(saved.scorer.to(target), held_out, seen, metrics, data.popularity, tracker=tracker)
+    scorer, popularity = saved.scorer.to(target), data.popularity
+    found = evaluate(scorer, held_out, seen, metrics, popularity, tracker=tracker, ranks=ranks)
+    dismiss(ranks)
     segments: list[dict[str, Any]] = []
     if saved.memberships is not None:
         segments = found.by_segment(strongest(saved.memberships).numpy(), saved.memberships.shape[1])
@@ -280,7 +286,9 @@ def _run(config: Config, data: Prepared, progress: Progress, tracker: Tracker) -
     clock = Clock()
     fitted = fit_scorer(config, data, progress, tracker, clock)
     segments = None if fitted.model is None else describe_segments(config, data, fitted.model, tracker)
-    return replace(measure(config, data, fitted, progress.history, tracker, clock), segments=segments)
+    found = measure(config, data, fitted, progress.history, tracker, clock, progress.ranks)
+    dismiss(progress.ranks)
+    return replace(found, segments=segments)
 
 
 def measure(
@@ -290,6 +298,7 @@ def measure(
     history: list[dict[str, Any]],
     tracker: Tracker,
     clock: Clock,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Rank validation and, once, test.
 
@@ -300,6 +309,7 @@ def measure(
         history: Epoch reports.
         tracker: Shown the progress.
         clock: With the seconds of fitting.
+        ranks: The processes that rank together with this one, or None.
 
     Returns:
         The run, its segments not described.
@@ -309,8 +319,9 @@ def measure(
     with clock("evaluate"):
         metrics, parts = data.config.metrics, data.parts
         known, tested = (data.of_known_users(part) for part in (parts.valid, parts.test))
-        valid = evaluate(fitted.scorer, known, data.train, metrics) if len(known) else None
-        test = evaluate(fitted.scorer, tested, data.seen, metrics, data.popularity, unit, tracker)
+        scorer, popularity = fitted.scorer, data.popularity
+        valid = evaluate(scorer, known, data.train, metrics, ranks=ranks) if len(known) else None
+        test = evaluate(scorer, tested, data.seen, metrics, popularity, unit, tracker, ranks)
         items = cold_items(fitted.scorer, data)
         users = cold_users(newcomers_of(config, data, fitted), fitted.prior, data)
     seconds = clock.seconds

@@ -92,7 +92,7 @@ def top_k_blocks(
         return items, scores
 
     rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(device)
-    yield from _in_blocks(best, rows, max(1, BLOCK_SCORES // scorer.num_items), scorer.num_items)
+    yield from _in_blocks(best, rows, users_at_once(scorer.num_items), scorer.num_items)
 
 
 def _in_blocks(
@@ -126,6 +126,11 @@ def _in_blocks(
             )
             if rows.device.type == "cuda":
                 torch.cuda.empty_cache()
+
+
+def users_at_once(num_items: int) -> int:
+    """Users whose scores of ``num_items`` are held at once."""
+    return max(1, BLOCK_SCORES // num_items)
 
 
 def _csr(matrix: sp.csr_matrix, device: torch.device) -> tuple[Tensor, Tensor]:

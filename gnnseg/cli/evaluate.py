@@ -33,16 +33,25 @@ def evaluate(
     json_: bool,
     quiet: bool,
 ) -> None:
-    """Metrics of a saved run, overall and per segment."""
+    """Metrics of a saved run, overall and per segment.
+
+    With `torchrun --nproc-per-node P -m gnnseg evaluate RUN` P processes rank (docs/scale.md).
+    """
     from gnnseg.checkpoint import load_run
     from gnnseg.cli.progress import tracker
+    from gnnseg.distributed import follow
     from gnnseg.files import to_json
     from gnnseg.pipeline import evaluate_run
+    from gnnseg.ranks import connect
     from gnnseg.rules import Rules
 
+    ranks = connect()
+    if ranks is not None and ranks.rank:
+        follow(ranks)
+        return
     rules = Rules(popularity_penalty=popularity_penalty, diversity=diversity, calibration=calibration)
     wanted = rules if rules.reranks else None
-    result = evaluate_run(load_run(run), split, device, tracker(quiet), wanted)
+    result = evaluate_run(load_run(run), split, device, tracker(quiet), wanted, ranks)
     if json_:
         click.echo(to_json(result))
     elif not quiet:

@@ -11,6 +11,7 @@ import click
 from gnnseg.cli import options
 
 if TYPE_CHECKING:
+    from gnnseg.ranks import Ranks
     from gnnseg.recommend import Recommender
     from gnnseg.rules import Rules
 
@@ -63,8 +64,13 @@ def recommend(
     quiet: bool,
     **rules: Any,
 ) -> None:
-    """The best unseen items for users of a saved run, for somebody new, or for a segment."""
+    """The best unseen items for users of a saved run, for somebody new, or for a segment.
+
+    With `torchrun --nproc-per-node P -m gnnseg recommend RUN --all --out FILE` P processes rank
+    (docs/scale.md).
+    """
     from gnnseg.files import to_json
+    from gnnseg.ranks import connect
     from gnnseg.recommend import Recommender
 
     if bool(users) + bool(items or about) + (segment is not None) + everybody != 1:
@@ -73,11 +79,14 @@ def recommend(
         raise click.UsageError("--all and --out go together; --out takes --user, too")
     if texts and out is None:
         raise click.UsageError("--texts is for --out; other output has texts already")
+    ranks = connect()
+    if ranks is not None and out is None:
+        raise click.UsageError("several processes write lists into --out; without it, start one")
     recommender = Recommender.load(run)
     known = _ids(users, split=False)
     wanted = _rules(**rules)
     if out is not None:
-        _write(recommender, out, None if everybody else known, k, wanted, texts, quiet)
+        _write(recommender, out, None if everybody else known, k, wanted, texts, quiet, ranks)
         return
     somebody = (_ids(items), options.assignments("--about", about)) if items or about else None
     found = _lists(recommender, known, somebody, segment, k, wanted)
@@ -160,11 +169,13 @@ def _write(
     rules: Rules,
     texts: bool,
     quiet: bool,
+    ranks: Ranks | None,
 ) -> None:
     from gnnseg.cli.progress import tracker
     from gnnseg.lists import write_lists
 
     rows = None if users is None else recommender.run.users.rows(users)
-    written = write_lists(recommender, out, k, rows, rules, texts, tracker(quiet))
+    quiet = quiet or (ranks is not None and ranks.rank > 0)
+    written = write_lists(recommender, out, k, rows, rules, texts, tracker(quiet), ranks)
     if not quiet:
         click.echo(f"{written} rows written to {out}", err=True)

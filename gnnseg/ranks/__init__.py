@@ -2,6 +2,6 @@
 
 from gnnseg.ranks.graph import RankGraph
 from gnnseg.ranks.group import Ranks, connect
-from gnnseg.ranks.part import Part, divide
+from gnnseg.ranks.part import Part, divide, shares
 
-__all__ = ["Part", "RankGraph", "Ranks", "connect", "divide"]
+__all__ = ["Part", "RankGraph", "Ranks", "connect", "divide", "shares"]

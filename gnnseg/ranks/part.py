@@ -37,6 +37,21 @@ def divide(indptr: np.ndarray, size: int) -> list[int]:
     return [0, *nearer.tolist(), len(indptr) - 1]
 
 
+def shares(count: int, size: int, block: int) -> list[int]:
+    """Cut rows into contiguous ranges of about as many blocks; a range may be empty.
+
+    Args:
+        count: Rows.
+        size: Ranges, ``P``.
+        block: Rows that stay together.
+
+    Returns:
+        First row of each range, then ``count``, ``P + 1`` numbers.
+    """
+    blocks = -(-count // block)
+    return [min(-(-rank * blocks // size) * block, count) for rank in range(size)] + [count]
+
+
 @dataclass(frozen=True)
 class Part:
     """The users of one process among those of all.

@@ -12,13 +12,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
+from gnnseg import ranking, together
 from gnnseg.checkpoint import save_tensors
 from gnnseg.config import load_config
-from gnnseg.distributed import follow, lead
+from gnnseg.distributed import dismiss, follow, lead
 from gnnseg.errors import TrainingError
+from gnnseg.evaluation import evaluate
 from gnnseg.files import write_json
 from gnnseg.fitting import fit_global
 from gnnseg.pipeline import run
@@ -27,6 +30,7 @@ from gnnseg.ranks import RankGraph, Ranks
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, Tracker
 from tests.graphs import random_graph
+from tests.ranks.judged import METRICS, scorer_of
 from tests.runs import Interrupt
 
 
@@ -63,6 +67,7 @@ def train(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, torch.Te
     model = fit_global(start, data, features, Progress(), Tracker(), Clock())
     progress.ranks = ranks
     lead(config, data, model, progress, Tracker(), job.get("bounds"))
+    dismiss(ranks)
     write_json(folder / f"{job['name']}.json", progress.history)
     return dict(model.state_dict())
 
@@ -77,12 +82,29 @@ def whole_run(job: dict[str, Any], ranks: Ranks) -> None:
     run(load_config(job["config"]), out=out, resume=resume, tracker=tracker, ranks=ranks)
 
 
+def judge(job: dict[str, Any], ranks: Ranks) -> dict[str, torch.Tensor]:
+    """Validation, ranked together; process 0 gives what it measured, all give what they sent."""
+    before = ranks.sent
+    if ranks.rank:
+        follow(ranks)
+        return {"sent": torch.tensor(ranks.sent - before)}
+    ranking.BLOCK_SCORES = together.BLOCK_SCORES = job["block"]
+    data = prepare(load_config(job["config"]).dataset, torch.device("cpu"))
+    found = evaluate(scorer_of(job["scorer"], data), data.parts.test, data.seen, METRICS, ranks=ranks)
+    dismiss(ranks)
+    assert found.items is not None
+    values = {name: torch.from_numpy(np.asarray(x, dtype=np.float64)) for name, x in found.per_user.items()}
+    return {"sent": torch.tensor(ranks.sent - before), "items": torch.from_numpy(found.items), **values}
+
+
 def do(job: dict[str, Any], ranks: Ranks, folder: Path) -> None:
     before = dict(ranks.moved)
     if job["kind"] == "lose" and ranks.rank == ranks.size - 1:
         os._exit(9)
     if job["kind"] == "propagate":
         tensors = propagate(job, ranks)
+    elif job["kind"] == "judge":
+        tensors = judge(job, ranks)
     elif job["kind"] in ("train", "lose", "diverge"):
         tensors = train(job, ranks, folder)
     else:
