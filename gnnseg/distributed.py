@@ -1,15 +1,18 @@
-"""Stage 1 in several processes, each with its own users; all before and after it is done by process 0.
+"""A run in several processes: training, k-means and ranking are shared, all else is done by process 0.
 
-Process 0 reads the data, makes the model and gives each process the edges, held-out items and vectors of its
-users (:func:`lead`). The others know nothing but what it sends (:func:`follow`). All run the one training
-loop on a :class:`gnnseg.ranks.RankGraph`; then process 0 has the whole table again, and the run goes on from
-there as that of one process.
+Process 0 reads the data, makes the model and gives the others tasks, until it dismisses them; they know
+nothing but what it sends (:func:`follow`). To train a stage (:func:`lead`), each gets the edges, held-out
+items and vectors of its users, and all run the one training loop on a :class:`gnnseg.ranks.RankGraph`. After
+each task process 0 has the whole result, and the run goes on from there as that of one process.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,16 +26,30 @@ from gnnseg.encoders import ENCODERS, Encoder, LightGCN, MatrixFactorization
 from gnnseg.environment import find_device
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
+from gnnseg.graph import Embeddings
+from gnnseg.heads import HEADS
 from gnnseg.losses import LOSSES, Loss
 from gnnseg.model import SegmentRecommender
 from gnnseg.prepared import Prepared
-from gnnseg.ranks import Part, RankGraph, Ranks, divide
-from gnnseg.stages import Progress, fit_stage, under
+from gnnseg.ranks import Part, RankGraph, Ranks, divide, shares
+from gnnseg.seeding import numpy_rng
+from gnnseg.segments import SEGMENTERS, KMeans, Segmenter
+from gnnseg.segments.base import check_users
+from gnnseg.stages import Best, Progress, fit_stage, under
 from gnnseg.together import RANK, rank_part
 from gnnseg.tracking import Tracker
 
-STAGE = "stage"
-"""The task of training a stage."""
+STAGE, SEGMENTS = "stage", "segments"
+"""The tasks of training a stage and of k-means."""
+
+HEADS_TOGETHER = ("FiLM", "LoRA", "Shared")
+"""Heads that several processes train: each user's vectors are all that they adapt, and nothing is drawn."""
+
+EDGE_BYTES, VALUE_BYTES = 48, 16
+"""What segments take in process 0: two weighted adjacencies of 24 bytes an edge and direction, of which
+communities join one into the other, and the users' vectors twice in float64."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,16 +87,19 @@ def lead(
     progress: Progress,
     tracker: Tracker,
     bounds: list[int] | None = None,
-) -> None:
-    """Train stage 1 together with the processes that :func:`follow`, as process 0.
+) -> Best:
+    """Train a stage together with the processes that :func:`follow`, as process 0.
 
     Args:
         config: What to fit.
         data: What to train on.
-        model: As training starts from it; left in its best state.
+        model: As training starts from it, with segments and head in stage 2; left in its best state.
         progress: Where the run stands, with ``ranks``.
         tracker: Told of every epoch.
         bounds: First user of each process, then ``U``; None for about as many edges each.
+
+    Returns:
+        The best state, with the parameters of this process.
 
     Raises:
         ConfigError: For what several processes cannot do together.
@@ -89,28 +109,62 @@ def lead(
     assert ranks is not None
     refuse(config, model.encoder)
     bounds = bounds or divide(data.train.indptr, ranks.size)
-    part = Part(ranks, bounds, progress.folder is not None)
     resumed = progress.resumed
-    features = model.encoder.item_features
-    ranks.task(
-        {
-            "task": STAGE,
-            "config": config.resolved(),
-            "bounds": bounds,
-            "saves": part.saves,
-            "features": None if features is None else features.shape[1],
-            "resumed": None if resumed is None else resumed[1],
-        }
-    )
+    told: dict[str, Any] = {
+        "task": STAGE,
+        "stage": progress.stage,
+        "config": config.resolved(),
+        "bounds": bounds,
+        "folder": None if progress.folder is None else str(progress.folder.absolute()),
+        "before": 0 if model.head is None else len(list(model.head.parameters())),
+        "features": None if model.encoder.item_features is None else model.encoder.item_features.shape[1],
+        "segments": None if model.head is None else model.head.num_segments,
+        "resumed": None if resumed is None else resumed[1],
+        "global_value": progress.global_value,
+    }
+    ranks.task(told)
+    part = _part(ranks, told)
     share = _scatter_data(part, data, data.graph.device)
     state = part.scatter({f"model.{name}": x.cpu() for name, x in model.state_dict().items()})
-    own = _own_model(config, share, features, state)
+    own = _own_model(config, share, model.encoder.item_features, told["segments"], state)
     if resumed is not None:
         progress.resumed = part.scatter(resumed[0]), resumed[1]
-    progress.global_value = _train(config, share, own, progress, tracker)
+    best = _train(config, share, own, progress, tracker)
     whole = part.gather({f"model.{name}": x for name, x in own.state_dict().items()})
     model.load_state_dict(under("model.", whole))
     model.eval()
+    return best
+
+
+def fit_segments(
+    config: Config, data: Prepared, segmenter: Segmenter, embeddings: Embeddings, ranks: Ranks | None
+) -> None:
+    """Fit segments: k-means together with the processes that :func:`follow`, all others in process 0.
+
+    Args:
+        config: With a segmenter.
+        data: What was trained on.
+        segmenter: Fitted in place.
+        embeddings: Of all users and items.
+        ranks: The processes, or None.
+
+    Raises:
+        GnnsegError: As :meth:`gnnseg.segments.Segmenter.fit`.
+    """
+    rng, users = numpy_rng(config.seed, "segments"), embeddings.users.detach()
+    if ranks is None or type(segmenter) is not KMeans:
+        if ranks is not None:
+            needed = (EDGE_BYTES * data.graph.num_edges + VALUE_BYTES * users.numel()) / 2**20
+            name = type(segmenter).__name__
+            _log.warning("process 0 fits %s alone, which takes about %.0f MiB beside the run", name, needed)
+        segmenter.fit(data.graph, embeddings, rng, data.users)
+        return
+    check_users(users, segmenter.wanted)
+    bounds = shares(len(users), ranks.size, 1)
+    ranks.task({"task": SEGMENTS, "segmenter": config.segmenter, "seed": config.seed, "bounds": bounds})
+    own = ranks.deal({"users": users[first:end].cpu()} for first, end in pairwise(bounds))
+    _fit_part(ranks, segmenter.cpu(), own["users"], config.seed, bounds)
+    segmenter.to(users.device)
 
 
 def follow(ranks: Ranks) -> SegmentRecommender | None:
@@ -129,6 +183,9 @@ def follow(ranks: Ranks) -> SegmentRecommender | None:
     while told := ranks.task():
         if told["task"] == RANK:
             rank_part(ranks, told, own_device(told["device"]))
+        elif told["task"] == SEGMENTS:
+            segmenter = SEGMENTERS.create(told["segmenter"])
+            _fit_part(ranks, segmenter, ranks.deal()["users"], told["seed"], told["bounds"])
         else:
             own = _follow_stage(ranks, told)
     return own
@@ -140,16 +197,31 @@ def dismiss(ranks: Ranks | None) -> None:
         ranks.task({})
 
 
+def _fit_part(ranks: Ranks, segmenter: Segmenter, users: Tensor, seed: int, bounds: list[int]) -> None:
+    """K-means together; process 0 has the memberships of all users in the end."""
+    assert isinstance(segmenter, KMeans)
+    segmenter.fit_part(users, ranks, numpy_rng(seed, "segments"))
+    whole = ranks.pile(segmenter.memberships, np.diff(bounds).tolist())
+    if whole is not None:
+        segmenter.learned(memberships=whole)
+
+
+def _part(ranks: Ranks, told: dict[str, Any]) -> Part:
+    """The users of this process, by the task of training a stage."""
+    folder = None if told["folder"] is None else Path(told["folder"])
+    return Part(ranks, told["bounds"], folder, told["before"])
+
+
 def _follow_stage(ranks: Ranks, told: dict[str, Any]) -> SegmentRecommender:
     """Train a stage on what process 0 sends."""
-    config = load_config(told["config"])
-    part = Part(ranks, told["bounds"], told["saves"])
+    config, part = load_config(told["config"]), _part(ranks, told)
     share = _scatter_data(part, None, own_device(config.device))
     features = None if told["features"] is None else torch.zeros(share.graph.num_items, told["features"])
-    own = _own_model(config, share, features, part.scatter({}))
-    progress = Progress()
+    own = _own_model(config, share, features, told["segments"], part.scatter({}))
+    progress = Progress(told["stage"], global_value=told["global_value"])
     if told["resumed"] is not None:
-        progress = Progress(1, told["resumed"]["history"], resumed=(part.scatter({}), told["resumed"]))
+        progress.history = told["resumed"]["history"]
+        progress.resumed = part.scatter({}), told["resumed"]
     _train(config, share, own, progress, Tracker())
     part.gather({f"model.{name}": x for name, x in own.state_dict().items()})
     return own
@@ -190,9 +262,16 @@ def refuse(config: Config, encoder: Encoder) -> None:
         raise ConfigError(f"training in several processes needs {wrong}; start one process")
 
 
+def trains_together(config: Config) -> bool:
+    """Whether several processes can train the head; else process 0 does."""
+    head = config.head or {}
+    plain = head.get("name") in HEADS_TOGETHER and not head.get("dropout")
+    return plain and config.fine_tune.precision != "float16"
+
+
 def _train(
     config: Config, share: Share, model: SegmentRecommender, progress: Progress, tracker: Tracker
-) -> float:
+) -> Best:
     progress.part = share.part
 
     def validate() -> float:
@@ -200,17 +279,20 @@ def _train(
 
     best = fit_stage(config, model, share.graph, validate, progress, tracker)
     progress.part = None
-    return best.value
+    return best
 
 
 def _own_model(
-    config: Config, share: Share, features: Tensor | None, state: dict[str, Tensor]
+    config: Config, share: Share, features: Tensor | None, num_segments: int | None, state: dict[str, Tensor]
 ) -> SegmentRecommender:
-    """The model of the process's own users."""
+    """The model of the process's own users, with a head in stage 2."""
     graph = share.graph
     encoder = ENCODERS.create(config.encoder or {}, graph.num_users, graph.num_items, features)
-    model = SegmentRecommender(encoder).to(graph.device)
-    model.load_state_dict(under("model.", state))
+    model = SegmentRecommender(encoder)
+    if num_segments is not None:
+        head = HEADS.create(config.head or {}, encoder.dim, num_segments)
+        model.add_segments(SEGMENTERS.create(config.segmenter or {}), head)
+    model.to(graph.device).load_state_dict(under("model.", state))
     return model
 
 

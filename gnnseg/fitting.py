@@ -12,7 +12,7 @@ from torch import Tensor
 from gnnseg.arrivals import add_new_items, add_new_users
 from gnnseg.baselines import BASELINES
 from gnnseg.config import Config
-from gnnseg.distributed import lead
+from gnnseg.distributed import fit_segments, lead, trains_together
 from gnnseg.encoders import ENCODERS
 from gnnseg.errors import ConfigError
 from gnnseg.evaluation import evaluate
@@ -138,7 +138,7 @@ def fit_global(
     model.encoder.warm_start(graph)
     if progress.ranks is not None and progress.stage == 1:
         with clock("encoder"):
-            lead(config, data, model, progress, tracker)
+            progress.global_value = lead(config, data, model, progress, tracker).value
     elif progress.stage == 1:
         with clock("encoder"):
             validate = _validation(config, data, model)
@@ -208,8 +208,11 @@ def _fine_tune(
     """Train the head; the validation metric of the global and the segmented model and which is served."""
     progress.stage = 2
     with clock("head"):
-        validate = _validation(config, data, model)
-        best = fit_stage(config, model, data.graph, validate, progress, tracker)
+        if progress.ranks is not None and trains_together(config):
+            best = lead(config, data, model, progress, tracker)
+        else:
+            validate = _validation(config, data, model)
+            best = fit_stage(config, model, data.graph, validate, progress, tracker)
     alone = model.head is not None and not model.head.starts_as_global
     return {
         "metric": config.choose_by,
@@ -256,7 +259,7 @@ def _add_segments(config: Config, model: SegmentRecommender, data: Prepared, pro
     graph = data.graph
     segmenter = SEGMENTERS.create(config.segmenter or {}).to(graph.device)
     if progress.resumed is None:
-        segmenter.fit(graph, model.embed(graph), numpy_rng(config.seed, "segments"), data.users)
+        fit_segments(config, data, segmenter, model.embed(graph), progress.ranks)
     else:
         segmenter.load_state_dict(under("model.segmenter.", progress.resumed[0]))
     if config.head is None:

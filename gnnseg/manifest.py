@@ -11,7 +11,7 @@ from typing import Any
 
 from gnnseg.errors import CheckpointError
 from gnnseg.files import sync_folder, writing
-from gnnseg.run_folder import RESUME_FILE
+from gnnseg.run_folder import RESUME_FILE, SHARDS
 
 MANIFEST = "manifest.json"
 """``{"format": 1, "parts": {"model.json": {"bytes": 0, "sha256": "..."}}}``"""
@@ -32,7 +32,8 @@ def seal(folder: Path) -> None:
     path = folder / MANIFEST
     with writing(path, durable=True) as temporary:
         found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-        parts = {p.name: _measured(p) for p in found if p.name not in (MANIFEST, RESUME_FILE)}
+        left = {MANIFEST, RESUME_FILE, *(p.name for p in folder.glob(SHARDS))}
+        parts = {p.name: _measured(p) for p in found if p.name not in left}
         text = json.dumps({"format": FORMAT, "parts": parts}, indent=2)
         temporary.write_text(text + "\n", encoding="utf-8")
     sync_folder(folder)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -16,7 +17,8 @@ from gnnseg.config import Config
 from gnnseg.environment import version
 from gnnseg.errors import CheckpointError, differences
 from gnnseg.files import sync_folder, to_json, writing
-from gnnseg.run_folder import RESUME_FILE
+from gnnseg.ranks import Part
+from gnnseg.run_folder import RESUME_FILE, SHARDS
 from gnnseg.tensors import packed, shapes
 
 FORMAT = 2
@@ -29,7 +31,10 @@ _NO_DIGEST = "0" * 64  # what stands for it while it is computed
 def save_resume(
     folder: Path, config: Config, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> None:
-    """Write what training needs to go on: one file, so that it is the old state or the new one."""
+    """Write what training needs to go on: one file, so that it is the old state or the new one.
+
+    Shards of an older state go once it is written.
+    """
     about = {"format": FORMAT, "gnnseg": version(), "config": config.resolved(), **state}
     data = packed(tensors, {"sha256": _NO_DIGEST, "state": to_json(about, indent=None)})
     at = data.index(_SEALED + _NO_DIGEST.encode()) + len(_SEALED)
@@ -38,10 +43,46 @@ def save_resume(
         for piece in (memoryview(data)[:at], digest, memoryview(data)[at + len(digest) :]):
             file.write(piece)
     sync_folder(folder)
+    kept = {shard["file"] for shard in state.get("shards", ())}
+    for path in folder.glob(SHARDS):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def save_together(
+    part: Part, config: Config, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
+    """As :func:`save_resume`, by all processes: each writes the rows of its users, and process 0 the rest.
+
+    The file of process 0 names the others and comes last, so that it is the old state or the new one. They
+    load at any number of processes.
+
+    Args:
+        part: Of a run with a folder.
+        config: Of the run.
+        tensors: With the rows of this process.
+        state: With ``stage`` and ``epoch``, which no two saves have in common.
+
+    Raises:
+        TrainingError: If another process stopped.
+    """
+    assert part.folder is not None
+    ranks, own = part.ranks, {name: x for name, x in tensors.items() if part.owns(name)}
+    names = [f"resume-{state['stage']}-{state['epoch']}.{rank}.safetensors" for rank in range(ranks.size)]
+    data = packed(own)
+    with writing(part.folder / names[ranks.rank], durable=True) as temporary:
+        temporary.write_bytes(data)
+    digest = torch.frombuffer(bytearray(hashlib.sha256(data).digest()), dtype=torch.uint8)
+    digests = ranks.pile(digest.unsqueeze(0), [1] * ranks.size)
+    if digests is not None:
+        written = zip(names, digests.tolist(), strict=True)
+        shards = [{"file": name, "sha256": bytes(found).hex()} for name, found in written]
+        rest = {name: x for name, x in tensors.items() if name not in own}
+        save_resume(part.folder, config, rest, {**state, "shards": shards})
 
 
 def load_resume(folder: Path, config: Config) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_resume` wrote.
+    """Read what :func:`save_resume` or :func:`save_together` wrote, its tables whole.
 
     Args:
         folder: Of the interrupted run.
@@ -66,9 +107,31 @@ def load_resume(folder: Path, config: Config) -> tuple[dict[str, Tensor], dict[s
     _refuse_another(folder, config, state)
     shapes(path)
     try:
-        return load(data), state
-    except (SafetensorError, ValueError) as error:
+        return load(data) | _joined(folder, state.get("shards", ())), state
+    except (KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise CheckpointError(f"cannot read '{path}': {error}") from None
+
+
+def _joined(folder: Path, shards: Sequence[Mapping[str, str]]) -> dict[str, Tensor]:
+    """Tables of all users from the rows that each process wrote.
+
+    Raises:
+        CheckpointError: If a shard is missing or damaged.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for shard in shards:
+        path = folder / Path(shard["file"]).name  # beside it, whatever it claims
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from None
+        if hashlib.sha256(data).hexdigest() != shard["sha256"]:
+            raise CheckpointError(
+                f"'{path}' is damaged: its content is not what was written; remove '{folder}' and train again"
+            )
+        for name, rows in load(data).items():
+            found.setdefault(name, []).append(rows)
+    return {name: torch.cat(rows) for name, rows in found.items()}
 
 
 def _sealed_state(path: Path, data: bytes) -> dict[str, Any]:

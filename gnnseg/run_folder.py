@@ -19,6 +19,9 @@ if sys.platform != "win32":  # where a folder cannot be opened either
 RESUME_FILE = "resume.safetensors"
 """What training needs to go on; it leaves when a run is finished."""
 
+SHARDS = "resume-*.safetensors"
+"""Rows of it that several processes wrote, each those of its own users."""
+
 
 def partial_folder(folder: Path) -> Path:
     """Where a run lies until it is finished."""
@@ -123,7 +126,8 @@ def _finish(partial: Path, folder: Path) -> None:
     except OSError as error:
         raise CheckpointError(f"cannot write '{folder}': {error.strerror}") from None
     with suppress(OSError):  # the run is whole with it, too
-        (folder / RESUME_FILE).unlink(missing_ok=True)
+        for path in (folder / RESUME_FILE, *folder.glob(SHARDS)):
+            path.unlink(missing_ok=True)
 
 
 def _resumable(partial: Path) -> bool:

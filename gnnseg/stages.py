@@ -18,7 +18,7 @@ from gnnseg.losses import LOSSES
 from gnnseg.model import SegmentRecommender
 from gnnseg.ranks import Part, Ranks
 from gnnseg.regularizers import REGULARIZERS
-from gnnseg.resume import load_resume, save_resume
+from gnnseg.resume import load_resume, save_resume, save_together
 from gnnseg.sampling import SAMPLERS
 from gnnseg.seeding import seed_torch, torch_rng
 from gnnseg.signals import stopping_gently
@@ -60,8 +60,8 @@ class Progress:
         global_value: The validation metric of the global model, once stage 1 is done.
         folder: Where to save, or None.
         resumed: Tensors and state of an interrupted run, used up by the stage they belong to.
-        ranks: The processes that train stage 1 together, or None.
-        part: While they do, the users of this one.
+        ranks: The processes that work on the run together, or None.
+        part: While they train a stage, the users of this one.
     """
 
     stage: int = 1
@@ -74,8 +74,8 @@ class Progress:
 
     @property
     def saves(self) -> bool:
-        """Whether the run is saved on the way, by this process or by another that it gives its part."""
-        return self.folder is not None if self.part is None else self.part.saves
+        """Whether the run is saved on the way, by this process alone or with others."""
+        return (self.folder if self.part is None else self.part.folder) is not None
 
     @classmethod
     def resume(cls, folder: Path, config: Config, ranks: Ranks | None = None) -> Progress:
@@ -188,8 +188,9 @@ def _save(
         "groups": [{k: v for k, v in g.items() if k in ("lr", "params")} for g in optimizer["param_groups"]],
         "history": progress.history,
     }
-    tensors = tensors if progress.part is None else progress.part.gather(tensors)
-    if progress.folder is not None:
+    if progress.part is not None:
+        save_together(progress.part, config, tensors, description)
+    elif progress.folder is not None:
         save_resume(progress.folder, config, tensors, description)
 
 

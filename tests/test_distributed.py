@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,11 +16,12 @@ from gnnseg.checkpoint import load_run
 from gnnseg.config import Config, load_config
 from gnnseg.distributed import own_device, refuse
 from gnnseg.encoders import ENCODERS
-from gnnseg.errors import ConfigError, TrainingError
+from gnnseg.errors import CheckpointError, ConfigError, TrainingError
 from gnnseg.evaluation import evaluate
 from gnnseg.fitting import fit_scorer
 from gnnseg.pipeline import evaluate_run, fit, run
-from gnnseg.run_folder import partial_folder
+from gnnseg.resume import load_resume
+from gnnseg.run_folder import SHARDS, partial_folder
 from gnnseg.scoring import DotProduct
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, Tracker
@@ -26,16 +29,20 @@ from tests.graphs import dense_normalised, random_graph
 from tests.ranks.shared import (
     CASES,
     DIM,
+    FROM_TWO,
+    KEPT,
     LAYERS,
     LIGHTGCN,
     LONG,
     MF,
+    SEGMENTED,
     SIZE,
     TRAIN,
     TWO,
     WEIGHTS,
     WILD,
     alone,
+    both_alone,
     data,
     long,
     world,
@@ -107,25 +114,80 @@ class TestEqualsOneProcess:
             assert without["gradients"] == found["gradients"]
 
 
+BOTH = [(2, "film"), *((3, name) for name in SEGMENTED)]
+
+
+class TestBothStages:
+    @pytest.mark.parametrize(("size", "name"), BOTH)
+    def test_losses_and_validation(self, name: str, size: int) -> None:
+        expected = both_alone(name)[1]
+        assert {record["stage"] for record in expected} == {1, 2}
+        close(world(size).history(name), expected)
+
+    @pytest.mark.parametrize(("size", "name"), BOTH)
+    def test_segments_and_scores(self, name: str, size: int) -> None:
+        """Everybody is in the segment that one process finds, and the tables are the same within rounding."""
+        model, found = both_alone(name)[0].model, world(size).tensors(name)
+        assert model is not None
+        own = found["segmenter.memberships"]
+        assert model.segmenter is not None
+        assert torch.equal(own.argmax(1), model.segmenter.labels)
+        assert len(own.argmax(1).unique()) > 1
+        for key, expected in model.state_dict().items():
+            np.testing.assert_allclose(found[key], expected, atol=2e-3, err_msg=key)
+
+    def test_bytes_of_a_frozen_encoder(self) -> None:
+        """It runs once for training and once a look; each step sums the gradients of the head alone."""
+        for size in (2, 3):
+            ring, table = 2 * (size - 1) / size, ITEMS * DIM * 4
+            steps = TRAIN["epochs"] * -(-data().graph.num_edges // 150)
+            found = world(size).moved("film")
+            assert found["propagation"] == pytest.approx(ring * table * LAYERS * (2 * steps + 3 + 1 + 3))
+            assert found["gradients"] == pytest.approx(ring * steps * (table + 2 * 3 * DIM * 4))
+
+
 def test_saved_by_two_and_resumed_by_one() -> None:
     world(2)
     out = workspace() / "long-2"
-    assert partial_folder(out).is_dir()
+    assert len(list(partial_folder(out).glob(SHARDS))) >= 2  # one may have written its next rows already
     result = run(load_config(on_data(LONG)), out=out, resume=out)
     close(lines_of(out / "history.jsonl"), long().history)
     assert result.metrics["test"]["recall@10"] == pytest.approx(long().metrics["test"]["recall@10"], abs=1e-4)
 
 
-def test_saved_by_one_and_resumed_by_three() -> None:
+@pytest.mark.parametrize("name", ["long-3", FROM_TWO])
+def test_saved_by_one_or_two_and_resumed_by_three(name: str) -> None:
     """The folder is that of any run."""
     world(3)
-    saved = load_run(workspace() / "long-3")
+    saved = load_run(workspace() / name)
     close(lines_of(saved.folder / "history.jsonl"), long().history)
     assert isinstance(saved.scorer, DotProduct)
     found, expected = evaluate_run(saved, "test", "cpu")["test"], long().test.per_user
-    for name in ("recall@10", "ndcg@10"):
-        assert found[name] == pytest.approx(expected[name].mean(), abs=1e-4)
+    for metric in ("recall@10", "ndcg@10"):
+        assert found[metric] == pytest.approx(expected[metric].mean(), abs=1e-4)
     assert not partial_folder(saved.folder).exists()
+    assert not list(saved.folder.glob("resume*"))
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_a_damaged_shard_is_refused_by_name(harm: str, tmp_path: Path) -> None:
+    world(3)
+    folder = tmp_path / "run"
+    shutil.copytree(workspace() / KEPT, folder)
+    shard = sorted(folder.glob(SHARDS))[1]
+    if harm == "cut":
+        shard.write_bytes(shard.read_bytes()[:-1])
+    else:
+        shard.unlink()
+    with pytest.raises(CheckpointError, match=shard.name):
+        load_resume(folder, load_config(on_data(LONG)))
+
+
+def test_when_one_hangs_the_others_say_so() -> None:
+    """Whoever waits longest says why; another may find only that this one stopped."""
+    said = [(world(3).folder / f"hang.{rank}.error").read_text(encoding="utf-8") for rank in range(2)]
+    assert all(f"process {rank} of 3 stops, as another one" in said[rank] for rank in range(2))
+    assert any("did not answer for 2 s (waiting for losses)" in one for one in said)
 
 
 def test_when_one_dies_the_others_say_so_and_stop() -> None:

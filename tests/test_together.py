@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gnnseg.evaluation import evaluate
+from gnnseg.lists import SUFFIXES, write_lists
 from gnnseg.ranks import shares
+from gnnseg.recommend import Recommender
+from gnnseg.rules import Rules
 from tests.ranks.judged import METRICS, scorer_of
 from tests.ranks.shared import BLOCK_USERS, data, world
-from tests.runs import ITEMS
+from tests.runs import ITEMS, USERS, saved_run
 
 RANKED = [(2, "product", 7), (2, "mixture", 7), (3, "product", 7), (3, "mixture", 7), (3, "product", 999)]
 
@@ -53,3 +58,19 @@ def test_lists_are_sent_to_the_first_once(size: int) -> None:
 )
 def test_shares_keep_blocks_together(count: int, size: int, block: int, bounds: list[int]) -> None:
     assert shares(count, size, block) == bounds
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_lists_have_the_bytes_of_one_process(
+    suffix: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = world(size).folder / f"lists{suffix}"
+    monkeypatch.setattr("gnnseg.lists.BLOCK_ROWS", 50)
+    monkeypatch.setattr("gnnseg.ranking.BLOCK_SCORES", 7 * ITEMS)
+    out = tmp_path / found.name
+    written = write_lists(Recommender.load(saved_run()), out, 5, None, Rules(diversity=0.3), texts=True)
+    assert found.read_bytes() == out.read_bytes()
+    for rank in range(size):
+        assert int(world(size).tensors("lists", rank)["written"]) == written == 5 * USERS
+    assert not list(found.parent.glob(f".lists{suffix}*"))

@@ -62,7 +62,7 @@ def train(
 
     CONFIG is a YAML file or the name of a shipped config (see `gnnseg show configs`); without one, the full
     system on the bundled MovieLens. A search that was stopped goes on when the same command is given again.
-    With `torchrun --nproc-per-node P -m gnnseg train CONFIG` P processes share stage 1 (docs/scale.md).
+    With `torchrun --nproc-per-node P -m gnnseg train CONFIG` P processes share the work (docs/scale.md).
     """
     from gnnseg.cli.progress import err, tracker
     from gnnseg.config import load_config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from gnnseg.ranks.group import Ranks
 
 OWN_TABLES = (
     "model.encoder.users.weight",
+    "model.segmenter.memberships",
     "best.encoder.users.weight",
-    "optimizer.0.exp_avg",
-    "optimizer.0.exp_avg_sq",
+    "best.segmenter.memberships",
 )
-"""Tensors of a run under way that have a row a user; the users' table is the first that is optimised."""
+"""Tensors of a run under way that have a row a user, besides the optimizer's."""
 
 
 def divide(indptr: np.ndarray, size: int) -> list[int]:
@@ -59,12 +60,19 @@ class Part:
     Attributes:
         ranks: The processes.
         bounds: First user of each process, then ``U``, ``P + 1`` numbers.
-        saves: Whether the run is saved on the way.
+        folder: Where the run is saved on the way, by all processes; or None.
+        before: Parameters that are optimised before the users' table: those of a head.
     """
 
     ranks: Ranks
     bounds: list[int]
-    saves: bool = False
+    folder: Path | None = None
+    before: int = 0
+
+    def owns(self, name: str) -> bool:
+        """Whether a tensor of a run under way has a row a user."""
+        slots = (f"optimizer.{self.before}.exp_avg", f"optimizer.{self.before}.exp_avg_sq")
+        return name in OWN_TABLES or name in slots
 
     def users(self, rank: int | None = None) -> slice:
         """Rows of the users of a process; None for this one."""
@@ -85,7 +93,7 @@ class Part:
         ranks, found = self.ranks, {}
         shapes = {name: [str(x.dtype), *x.shape] for name, x in tensors.items()}
         for name, (kind, *shape) in ranks.tell(shapes).items():
-            if name not in OWN_TABLES:
+            if not self.owns(name):
                 like = torch.empty(shape, dtype=_dtype(kind))
                 found[name] = ranks.share(tensors[name].contiguous() if ranks.rank == 0 else like)
                 continue
@@ -106,7 +114,7 @@ class Part:
         ranks, found = self.ranks, {}
         for name, tensor in tensors.items():
             own = tensor.detach().cpu()
-            if name not in OWN_TABLES:
+            if not self.owns(name):
                 found[name] = own
             elif ranks.rank:
                 ranks.send(own, 0)

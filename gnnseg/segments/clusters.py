@@ -12,7 +12,9 @@ from torch import Tensor
 from gnnseg.components import PositiveFloat, PositiveInt
 from gnnseg.data import UserData
 from gnnseg.graph import BipartiteGraph, Embeddings
+from gnnseg.ranks import Ranks
 from gnnseg.segments.base import Centred, Segmenter, as_seed, check_users, spread
+from gnnseg.segments.shared_means import lloyd, sampled
 
 
 class OneSegment(Segmenter):
@@ -70,6 +72,37 @@ class KMeans(Centred):
         self.learned(centres=centres, width=self.temperature * spread(points, centres, labels))
         self.learned(memberships=self(embeddings.users))
         return self
+
+    def fit_part(self, users: Tensor, ranks: Ranks, rng: np.random.Generator) -> Self:
+        """As :meth:`fit`, in one of several processes; ``memberships`` are of its own users.
+
+        Process 0 begins with k-means on a sample of all users, from which :func:`lloyd` goes on with all. Of
+        no more users than the sample has, the segments are those of one process.
+
+        Args:
+            users: Vectors of its own users on the CPU, ``[u, d]``, as :func:`check_users` lets pass.
+            ranks: The processes, which all call this.
+            rng: The same in each.
+
+        Raises:
+            TrainingError: If another process stopped.
+        """
+        points = self.points(users.detach())
+        sample = sampled(points, ranks, rng)
+        centres = points.new_zeros(self._wanted, points.shape[1])
+        if sample is not None:
+            centres = self._cluster(sample, rng)[0]
+        centres, labels = lloyd(points, ranks.share(centres.contiguous()), ranks)
+        squares = (points - centres[labels]).square().sum().double()
+        total = ranks.sum_(torch.tensor([float(squares), len(points)], dtype=torch.float64), "segments")
+        self.learned(centres=centres, width=self.temperature * total[0] / total[1])
+        self.learned(memberships=self(users))
+        return self
+
+    @property
+    def wanted(self) -> int:
+        """Segments to learn, ``S``."""
+        return self._wanted
 
     def _cluster(self, points: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Centres ``[S, d]`` and labels ``[U]`` of points ``[U, d]``."""

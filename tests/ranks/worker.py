@@ -8,30 +8,38 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 
-from gnnseg import ranking, together
+from gnnseg import distributed, ranking
 from gnnseg.checkpoint import save_tensors
 from gnnseg.config import load_config
 from gnnseg.distributed import dismiss, follow, lead
 from gnnseg.errors import TrainingError
 from gnnseg.evaluation import evaluate
 from gnnseg.files import write_json
-from gnnseg.fitting import fit_global
+from gnnseg.fitting import fit_global, fit_scorer
+from gnnseg.lists import SUFFIXES, write_lists
 from gnnseg.pipeline import run
 from gnnseg.prepared import item_features, prepare
 from gnnseg.ranks import RankGraph, Ranks
+from gnnseg.recommend import Recommender
+from gnnseg.rules import Rules
+from gnnseg.segments.shared_means import lloyd, sampled
 from gnnseg.stages import Progress
 from gnnseg.tracking import Clock, Tracker
 from tests.graphs import random_graph
 from tests.ranks.judged import METRICS, scorer_of
-from tests.runs import Interrupt
+from tests.ranks.shared import MEANS, points
+from tests.runs import ITEMS, Interrupt
 
 
 def propagate(job: dict[str, Any], ranks: Ranks) -> dict[str, torch.Tensor]:
@@ -78,7 +86,7 @@ def whole_run(job: dict[str, Any], ranks: Ranks) -> None:
         follow(ranks)
         return
     out, resume = Path(job["out"]), Path(job["out"]) if job["kind"] == "resume" else None
-    tracker = Interrupt(1, job["epoch"]) if job["kind"] == "interrupt" else None
+    tracker = Interrupt(*job["at"]) if job["kind"] == "interrupt" else None
     run(load_config(job["config"]), out=out, resume=resume, tracker=tracker, ranks=ranks)
 
 
@@ -88,7 +96,7 @@ def judge(job: dict[str, Any], ranks: Ranks) -> dict[str, torch.Tensor]:
     if ranks.rank:
         follow(ranks)
         return {"sent": torch.tensor(ranks.sent - before)}
-    ranking.BLOCK_SCORES = together.BLOCK_SCORES = job["block"]
+    ranking.BLOCK_SCORES = job["block"]
     data = prepare(load_config(job["config"]).dataset, torch.device("cpu"))
     found = evaluate(scorer_of(job["scorer"], data), data.parts.test, data.seen, METRICS, ranks=ranks)
     dismiss(ranks)
@@ -97,12 +105,70 @@ def judge(job: dict[str, Any], ranks: Ranks) -> dict[str, torch.Tensor]:
     return {"sent": torch.tensor(ranks.sent - before), "items": torch.from_numpy(found.items), **values}
 
 
+def both(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, torch.Tensor]:
+    """Both stages and the segments between them; process 0 gives its reports and the whole model."""
+    if ranks.rank:
+        follow(ranks)
+        return {}
+    config = load_config(job["config"])
+    data, progress = prepare(config.dataset, torch.device("cpu")), Progress(ranks=ranks)
+    with patch.object(distributed, "divide", lambda indptr, size: job["bounds"]):
+        fitted = fit_scorer(config, data, progress, Tracker(), Clock())
+    dismiss(ranks)
+    write_json(folder / f"{job['name']}.json", progress.history)
+    assert fitted.model is not None
+    return dict(fitted.model.state_dict())
+
+
+def means(job: dict[str, Any], ranks: Ranks) -> dict[str, torch.Tensor]:
+    """K-means of points, from a sample and from centres that are given."""
+    first, end = job["bounds"][ranks.rank : ranks.rank + 2]
+    own, size = points()[first:end], MEANS["sample"]
+    sample = sampled(own, ranks, np.random.default_rng(2), size)
+    before = ranks.moved.get("segments", 0)
+    centres, labels = lloyd(own, points()[: MEANS["num_segments"]], ranks)
+    moved = torch.tensor(ranks.moved["segments"] - before)
+    found = {"centres": centres, "labels": labels, "moved": moved}
+    return found if sample is None else {**found, "sample": sample}
+
+
+def write(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, torch.Tensor]:
+    """Lists of all users, in every format."""
+    recommender, rules = Recommender.load(job["run"]), Rules(diversity=0.3)
+    with patch.multiple("gnnseg.lists", BLOCK_ROWS=50), patch("gnnseg.ranking.BLOCK_SCORES", 7 * ITEMS):
+        for suffix in SUFFIXES:
+            written = write_lists(recommender, folder / f"lists{suffix}", 5, None, rules, True, ranks=ranks)
+    return {"written": torch.tensor(written)}
+
+
+def hang(ranks: Ranks, folder: Path) -> dict[str, torch.Tensor]:
+    """The last process lives and does not answer, until the others have said so."""
+    impatient = Ranks(timedelta(seconds=2))
+    said = [folder / f"hang.{rank}.error" for rank in range(ranks.size - 1)]
+    if ranks.rank == ranks.size - 1:
+        while not all(path.exists() for path in said):
+            time.sleep(0.05)
+        return {}
+    with pytest.raises(TrainingError) as late:
+        impatient.sum_(torch.ones(1), "losses")
+    said[ranks.rank].write_text(str(late.value), encoding="utf-8")
+    return {}
+
+
 def do(job: dict[str, Any], ranks: Ranks, folder: Path) -> None:
     before = dict(ranks.moved)
     if job["kind"] == "lose" and ranks.rank == ranks.size - 1:
         os._exit(9)
     if job["kind"] == "propagate":
         tensors = propagate(job, ranks)
+    elif job["kind"] == "both":
+        tensors = both(job, ranks, folder)
+    elif job["kind"] == "means":
+        tensors = means(job, ranks)
+    elif job["kind"] == "lists":
+        tensors = write(job, ranks, folder)
+    elif job["kind"] == "hang":
+        tensors = hang(ranks, folder)
     elif job["kind"] == "judge":
         tensors = judge(job, ranks)
     elif job["kind"] in ("train", "lose", "diverge"):
