@@ -327,6 +327,19 @@ def ranks() -> str:
     return f"{markdown(header, rows)}\n\nOne thread a process, {edges}, LightGCN on BPR."
 
 
+def shift(dataset: str) -> str:
+    """How a given test part differs from validation drawn at random."""
+    parts = read(f"{dataset}/shift.json")["parts"]
+    what = {
+        "log_degree": "mean log of 1 + users of an item in train",
+        "history_cosine": "cosine of a held-out item and one of the history",
+        "own_cosine": "cosine of two held-out items of a user",
+        "overdispersion": "overdispersion of an item's held-out share",
+    }
+    rows = [[said, *(f"{part[key]:.3f}" for part in parts.values())] for key, said in what.items()]
+    return markdown(["", *parts], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "against": against,
@@ -344,6 +357,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "seconds": seconds,
     "segments": segments,
     "segments-large": segments_large,
+    "shift-gowalla": partial(shift, "gowalla"),
     "speed": speed,
 }
 
