@@ -47,10 +47,10 @@ def mix(
     Raises:
         ConfigError: If weights must be chosen and there is no validation.
     """
-    if config.term_weights is None:
+    if config.term_weight is None:
         weights, tried = _chosen(config, data, scorer, terms)
     else:
-        weights, tried = list(config.term_weights), [dict[float, float]() for _ in terms]
+        weights, tried = list(config.term_weight), [dict[float, float]() for _ in terms]
     about = {
         "weights": weights,
         "metric": config.choose_by,

@@ -164,7 +164,7 @@ class Config(BaseModel):
     fine_tune: Schedule = Schedule(epochs=50)
     local: dict[str, Any] | None = None
     term: dict[str, Any] | tuple[dict[str, Any], ...] | None = None
-    term_weight: NonNegativeFloat | tuple[NonNegativeFloat, ...] | None = None
+    term_weight: tuple[NonNegativeFloat, ...] | None = None
     new_items: dict[str, Any] | None = None
     new_users: dict[str, Any] | None = None
     choose_by: str = "ndcg@10"
@@ -187,6 +187,11 @@ class Config(BaseModel):
         if not isinstance(spec, list | tuple):
             raise ConfigError(f"'regularizers' must be a list of components (got {spec!r})")
         return tuple(kind.resolve(one) for one in spec)
+
+    @field_validator("term_weight", mode="before")
+    @classmethod
+    def _each(cls, weight: Any) -> Any:
+        return weight if weight is None or isinstance(weight, list | tuple) else (weight,)
 
     @field_validator("search", mode="before")
     @classmethod
@@ -235,10 +240,9 @@ class Config(BaseModel):
             raise ConfigError("'segmenter' needs a 'head' or a 'local' model, and they need a 'segmenter'")
         if self.term_weight is not None and self.term is None:
             raise ConfigError("'term_weight' needs a 'term' to weigh; name one, or leave it out")
-        weights = self.term_weights
-        if weights is not None and len(weights) != len(self.terms):
+        if self.term_weight is not None and len(self.term_weight) != len(self.terms):
             raise ConfigError(
-                f"'term_weight' must have one weight a term, {len(self.terms)} (got {len(weights)})"
+                f"'term_weight' must have one weight a term, {len(self.terms)} (got {len(self.term_weight)})"
             )
 
     @property
@@ -247,13 +251,6 @@ class Config(BaseModel):
         if self.term is None:
             return ()
         return (self.term,) if isinstance(self.term, dict) else self.term
-
-    @property
-    def term_weights(self) -> tuple[float, ...] | None:
-        """The weight of each of ``terms``, or None to choose them on validation."""
-        if self.term_weight is None or isinstance(self.term_weight, tuple):
-            return self.term_weight
-        return (self.term_weight,)
 
     @property
     def encoder_takes_text(self) -> bool:

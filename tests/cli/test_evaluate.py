@@ -74,7 +74,7 @@ def test_no_run(tmp_path: Path) -> None:
 def test_damaged(tmp_path: Path) -> None:
     folder = unsealed(saved_run(), tmp_path / "run")
     (folder / "embeddings.safetensors").write_bytes(b"no")
-    assert failure("evaluate", folder).startswith(f"cannot read '{folder / 'embeddings.safetensors'}'")
+    assert failure("evaluate", folder).startswith(f"'{folder / 'embeddings.safetensors'}' is damaged")
 
 
 def test_data_that_changed(tmp_path: Path) -> None:

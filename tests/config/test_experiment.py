@@ -64,7 +64,7 @@ class TestBadContent:
                 {"term": ["EASE", "RP3beta"], "term_weight": 1},
                 "'term_weight' must have one weight a term, 2 (got 1)",
             ),
-            ({"term": "EASE", "term_weight": -1}, "'term_weight' should be greater than or equal to 0"),
+            ({"term": "EASE", "term_weight": -1}, "'term_weight.0' should be greater than or equal to 0"),
             (
                 {"encoder": "SpectralFilter", "text": "TfidfEncoder"},
                 "SpectralFilter takes no item features; leave out 'text'",

@@ -87,7 +87,11 @@ def test_histories_are_scored_where_they_lie(scorer: Scorer) -> None:
     assert (scores.device.type, scores.shape) == ("meta", (4, ITEMS))
 
 
-@pytest.mark.parametrize("scorer", HISTORY[1:], indirect=True)
+@pytest.mark.parametrize(
+    "scorer",
+    [name for name in HISTORY[1:] if name != "Factors"],  # a vector of ALS is not linear in the history
+    indirect=True,
+)
 @pytest.mark.parametrize("count", [0, 5, 130])
 def test_contributions_are_scores_of_histories_of_one_item(scorer: Scorer, count: int) -> None:
     """More items than one block of 64 holds as well."""

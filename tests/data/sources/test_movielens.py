@@ -265,5 +265,12 @@ def test_unknown_release() -> None:
 
 
 def test_kind_of_source() -> None:
-    assert set(SOURCES.classes()) == {"AdjacencyLists", "MovieLens", "Planted", "Query", "Table"}
+    assert set(SOURCES.classes()) == {
+        "AdjacencyLists",
+        "MovieLens",
+        "Planted",
+        "PreparedFolder",
+        "Query",
+        "Table",
+    }
     assert isinstance(SOURCES.create({"name": "MovieLens", "release": "1m"}, Path()), MovieLens)
