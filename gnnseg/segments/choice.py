@@ -16,6 +16,7 @@ from gnnseg.segments.base import Segmenter
 from gnnseg.segments.quality import modularity, silhouette
 
 BY_LIFT = "the largest validation lift"
+NO_GAIN = f"{BY_LIFT}, which is not proved to be above 0: segments do not help here"
 BY_STABILITY = "the most segments whose stability is within one standard error of the best"
 
 
@@ -144,7 +145,9 @@ def _choose(candidates: list[Candidate]) -> Choice:
     """Candidates are in ascending order, so the first of equals has the fewest segments."""
     lifted = [c for c in candidates if c.lift is not None and np.isfinite(c.lift)]
     if lifted:
-        return Choice(max(lifted, key=lambda c: c.lift or 0.0).num_segments, BY_LIFT, candidates)
+        best = max(lifted, key=lambda c: c.lift or 0.0)
+        rule = BY_LIFT if best.lift_low is None or best.lift_low > 0 else NO_GAIN
+        return Choice(best.num_segments, rule, candidates)
     best = max(candidates, key=lambda c: c.stability)
     enough = [c for c in candidates if c.stability >= best.stability - best.standard_error]
     return Choice(enough[-1].num_segments, BY_STABILITY, candidates)

@@ -9,6 +9,7 @@ from gnnseg.segments import KMeans, Segmenter
 from gnnseg.segments.choice import (
     BY_LIFT,
     BY_STABILITY,
+    NO_GAIN,
     Candidate,
     Choice,
     Gain,
@@ -65,10 +66,13 @@ def test_lift_decides() -> None:
 
     found = choose(plant(), [2, 3, 5], lift=lift)
     assert seen == [(90, 2), (90, 3), (90, 5)]
-    assert (found.num_segments, found.rule) == (5, BY_LIFT)
+    assert (found.num_segments, found.rule) == (5, NO_GAIN)
     assert [c.lift for c in found.candidates] == [0.01, -0.2, 0.03]
     assert [c.lift_low for c in found.candidates] == pytest.approx([-0.49, -0.7, -0.47])
     assert [c.lift_high for c in found.candidates] == pytest.approx([0.11, -0.1, 0.13])
+
+    sure = choose(plant(), [2, 3], lift=lambda _: Gain(0.02, 0.01, 0.03))
+    assert (sure.num_segments, sure.rule) == (2, BY_LIFT)
 
 
 def test_rules() -> None:
