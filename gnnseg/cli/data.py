@@ -117,6 +117,7 @@ def check(file: str, on_bad_rows: str | None, json_: bool) -> None:
 @data.command()
 @click.argument("file")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to make.")
+@options.data_dir
 @options.quiet
 @options.as_json
 @options.example("gnnseg data prepare books.yaml --out books-prepared")
