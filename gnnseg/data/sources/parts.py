@@ -213,7 +213,7 @@ def _readable(path: Path, columns: Sequence[str]) -> Part | None:
         part = open_file(path, columns, as_text=True)
         if kind_of(path) != "parquet":
             part.rows.select(pl.all().is_null().sum()).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
+    except (OSError, pl.exceptions.PolarsError):  # older polars tell a cut file by the former
         return None
     except DataError:
         if path.is_file() and malformed(path) is not None:
