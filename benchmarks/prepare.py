@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from shared import output
-from tables import SOURCE, write
+from tables import SOURCE, add_sizes, write
 
 from gnnseg.config import DatasetConfig
 from gnnseg.environment import describe
@@ -82,10 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=float, default=1e7)
-    parser.add_argument("--users", type=float, default=1e6)
-    parser.add_argument("--items", type=float, default=1e5)
-    parser.add_argument("--part", type=float, default=5e6, help="Rows written at once.")
+    add_sizes(parser)
     parser.add_argument("--min-items", type=int, default=5, help="Of a user.")
     parser.add_argument("--min-users", type=int, default=5, help="Of an item.")
     parser.add_argument("--folder", type=Path, help="Where the files are made.  [default: the system's]")

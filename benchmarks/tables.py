@@ -83,15 +83,20 @@ def measure(kind: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """What :func:`write` takes."""
+    parser.add_argument("--rows", type=float, default=1e7)
+    parser.add_argument("--users", type=float, default=1e6)
+    parser.add_argument("--items", type=float, default=1e5)
+    parser.add_argument("--part", type=float, default=5e6, help="Rows written at once.")
+
+
 def main() -> None:
     """Write, read, print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=float, default=1e7)
-    parser.add_argument("--users", type=float, default=1e6)
-    parser.add_argument("--items", type=float, default=1e5)
-    parser.add_argument("--part", type=float, default=5e6, help="Rows written at once.")
+    add_sizes(parser)
     parser.add_argument("--formats", default="parquet,csv")
     parser.add_argument("--folder", type=Path, help="Where the tables are written.  [default: the system's]")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)

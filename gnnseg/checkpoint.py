@@ -247,16 +247,14 @@ def _check_claims(path: Path, config: Config, header: Mapping[str, Any]) -> None
                 f"'{path}' does not fit its config: {name} must be {claimed} (got {known[name].sizes})"
             )
     wide = 0 if features is None or "encoder.item_features" in known else features
-    needed = (
-        4 * (sizes[1] * (features or 0) + sizes[0] * (segments or 0)) + 24 * wide**2
-    )  # and their components
-    require(needed, f"the model of '{path.parent}'", "use a larger machine, or train it again")
-    needed, there = (
-        encoder_bytes(config.encoder or {}, *sizes, features),
-        sum(s.num_bytes for s in known.values()),
-    )
-    if needed is not None and needed > there:
-        raise CheckpointError(f"'{path}' does not fit its config: {needed} bytes are missing (got {there})")
+    tables = 4 * (sizes[1] * (features or 0) + sizes[0] * (segments or 0))
+    components = 24 * wide**2  # of features that are not in the file
+    instead = "use a larger machine, or train it again"
+    require(tables + components, f"the model of '{path.parent}'", instead)
+    wanted = encoder_bytes(config.encoder or {}, *sizes, features)
+    there = sum(shape.num_bytes for shape in known.values())
+    if wanted is not None and wanted > there:
+        raise CheckpointError(f"'{path}' does not fit its config: it must have {wanted} bytes (got {there})")
 
 
 def save_prior(folder: Path, prior: Prior) -> None:

@@ -235,7 +235,7 @@ class TestDamaged:
         text = path.read_text()
         assert "\n  dim: 8\n" in text
         path.write_text(text.replace("\n  dim: 8\n", "\n  dim: 1000000000\n"))
-        with pytest.raises(CheckpointError, match=r"does not fit its config: \d+ bytes are missing"):
+        with pytest.raises(CheckpointError, match=r"does not fit its config: it must have \d+ bytes"):
             load_run(copy).model()
 
     @pytest.mark.parametrize("table", ["train.indices", "seen.indices", "train.indptr"])
